@@ -1,0 +1,58 @@
+"""From a folder on disk to a checked datalist. Names load their file on first use, so that starting up stays fast."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_seg.data.cases import external_cases, images
+    from monai_seg.data.datalist_store import data_hash, read_datalist, write_datalist
+    from monai_seg.data.fault import DataError, Fault
+    from monai_seg.data.integrity import check, require_sound
+    from monai_seg.data.layouts import LayoutError
+    from monai_seg.data.samples import sample_data
+    from monai_seg.data.sectioning import datalist, sections
+
+# No file bears the name of a function here: importing it would put the module in the place of the function.
+_HOMES = {
+    "DataError": "fault",
+    "Fault": "fault",
+    "LayoutError": "layouts",
+    "check": "integrity",
+    "data_hash": "datalist_store",
+    "datalist": "sectioning",
+    "external_cases": "cases",
+    "images": "cases",
+    "read_datalist": "datalist_store",
+    "require_sound": "integrity",
+    "sample_data": "samples",
+    "sections": "sectioning",
+    "write_datalist": "datalist_store",
+}
+
+__all__ = [
+    "DataError",
+    "Fault",
+    "LayoutError",
+    "check",
+    "data_hash",
+    "datalist",
+    "external_cases",
+    "images",
+    "read_datalist",
+    "require_sound",
+    "sample_data",
+    "sections",
+    "write_datalist",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
