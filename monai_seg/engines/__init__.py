@@ -1,0 +1,37 @@
+"""Run-time set-up and engines: device, precision, processes, run folder, training and evaluation, exact resume."""
+
+from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint, read_checkpoint, save_checkpoint
+from monai_seg.engines.configuration import bundle_root
+from monai_seg.engines.distribution import device, rank, start_distribution, world_size
+from monai_seg.engines.evaluator import Evaluator
+from monai_seg.engines.key_check import UnknownKeyError, check_keys
+from monai_seg.engines.precision import AutocastInferer, autocast_dtype, prepare_network
+from monai_seg.engines.run_folder import RunFolder, RunFolderError
+from monai_seg.engines.sampling import evaluation_sampler, training_sampler
+from monai_seg.engines.setup import set_up
+from monai_seg.engines.trainer import NonFiniteLossError, Trainer
+
+__all__ = [
+    "AutocastInferer",
+    "CheckpointError",
+    "Evaluator",
+    "NonFiniteLossError",
+    "RunFolder",
+    "RunFolderError",
+    "Trainer",
+    "UnknownKeyError",
+    "autocast_dtype",
+    "bundle_root",
+    "check_keys",
+    "device",
+    "evaluation_sampler",
+    "load_checkpoint",
+    "prepare_network",
+    "rank",
+    "read_checkpoint",
+    "save_checkpoint",
+    "set_up",
+    "start_distribution",
+    "training_sampler",
+    "world_size",
+]

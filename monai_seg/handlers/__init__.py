@@ -1,0 +1,19 @@
+"""Ignite handlers: checkpoints, schedule, model selection, TensorBoard review, per-case tables."""
+
+from monai_seg.handlers.case_metric import CaseMetric
+from monai_seg.handlers.case_table import CaseTable
+from monai_seg.handlers.checkpoints import Checkpoints
+from monai_seg.handlers.console import ConsoleProgress
+from monai_seg.handlers.model_selection import ModelSelection
+from monai_seg.handlers.schedule import CosineSchedule
+from monai_seg.handlers.tensorboard import TensorBoardReview
+
+__all__ = [
+    "CaseMetric",
+    "CaseTable",
+    "Checkpoints",
+    "ConsoleProgress",
+    "CosineSchedule",
+    "ModelSelection",
+    "TensorBoardReview",
+]

@@ -1,0 +1,141 @@
+"""One row for each case and class: the table that every later comparison reads, and its summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+
+from monai_seg.data.atomic import write_text_atomic
+from monai_seg.data.layouts.files import stem
+from monai_seg.data.layouts.listing import first_image
+from monai_seg.engines.distribution import from_all_ranks, rank
+from monai_seg.engines.run_folder import RunFolder
+from monai_seg.engines.trainer import case_files
+from monai_seg.metrics.bootstrap import bootstrap_interval
+
+logger = logging.getLogger(__name__)
+MEAN = "mean"
+
+
+class CaseTable:
+    """Collect the metrics of an evaluator per case and class, from all ranks, and write them at its end.
+
+    Reads ``engine.state.metric_details`` that MONAI's `IgniteMetricHandler` leaves, so it works with any metric that
+    gives ``(B, C)``. The means in ``engine.state.metrics`` are set anew from the sorted table (``dice``, and
+    ``dice_anterior`` for each class), so that they do not depend on the number of processes.
+
+    Args:
+        class_names: name of each class in the columns of the metrics, without background if they leave it out.
+        run_folder: its ``results`` take ``per_case.csv`` and ``summary.json``; None writes nothing, as in training.
+    """
+
+    def __init__(self, class_names: Sequence[str], run_folder: RunFolder | None = None) -> None:
+        self.class_names, self.run_folder = list(class_names), run_folder
+        self._files: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self._files.clear)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _collect(self, engine: Engine) -> None:
+        self._files.extend(case_files(engine.state.batch))
+
+    def _finish(self, engine: Any) -> None:
+        # The details of the metrics come gathered in the order of the ranks; the names follow them.
+        files = [file for files in from_all_ranks(list(self._files)) for file in files]
+        order = np.argsort(np.array(files), kind="stable")
+        files = [files[index] for index in order]
+        tables = {name: values.cpu().double().numpy()[order] for name, values in engine.state.metric_details.items()}
+        groups = _groups(engine.data_loader.dataset.data, files)
+        for name, table in tables.items():
+            means = _nanmean(table)
+            engine.state.metrics[name] = float(_nanmean(means))
+            for class_name, value in zip(self.class_names, means, strict=True):
+                engine.state.metrics[f"{name}_{class_name}"] = float(value)
+        if self.run_folder is not None and rank() == 0:
+            cases = [stem(file) for file in files]
+            folder = self.run_folder.results
+            write_text_atomic(folder / "per_case.csv", per_case_csv(cases, self.class_names, tables))
+            summary = summarise(self.class_names, tables, groups)
+            write_text_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+            logger.info("%s", summary_text(summary))
+            logger.info("tables: %s", folder)
+
+
+def summary_text(summary: dict[str, dict[str, dict]]) -> str:
+    """The summary as a table for a terminal: a line for each metric and class, with its 95% interval."""
+    width = max(len(class_name) for classes in summary.values() for class_name in classes)
+    lines = []
+    for name, classes in summary.items():
+        for class_name, entry in classes.items():
+            value, low, high = ("undefined" if number is None else f"{number:.4f}" for number in
+                                (entry["mean"], entry["ci_low"], entry["ci_high"]))  # fmt: skip
+            lines.append(f"{name:<8} {class_name:<{width}}  {value}  [{low}, {high}]  n={entry['n']}")
+    return "\n".join(lines)
+
+
+def per_case_csv(cases: Sequence[str], class_names: Sequence[str], tables: dict[str, np.ndarray]) -> str:
+    """Text of ``per_case.csv``: case, class, one column per metric; a value that is undefined is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "class", *tables])
+    for row, case in enumerate(cases):
+        for column, class_name in enumerate(class_names):
+            values = [table[row, column] for table in tables.values()]
+            writer.writerow([case, class_name, *("" if np.isnan(value) else f"{value:.6f}" for value in values)])
+    return text.getvalue()
+
+
+def summarise(
+    class_names: Sequence[str], tables: dict[str, np.ndarray], groups: Sequence[str] | None = None
+) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Mean, 95% interval, number of values and of undefined ones, for each metric and class and for their average.
+
+    Args:
+        class_names: name of each column.
+        tables: for each metric the values ``(N, C)``, NaN where undefined.
+        groups: which cases belong together, such as those of one patient, for the interval.
+    """
+    summary: dict = {}
+    for name, table in tables.items():
+        columns = {class_name: table[:, [index]] for index, class_name in enumerate(class_names)}
+        summary[name] = {class_name: _summary_of(values, groups) for class_name, values in columns.items()}
+        summary[name][MEAN] = _summary_of(table, groups)
+    return summary
+
+
+def _summary_of(values: np.ndarray, groups: Sequence[str] | None) -> dict[str, float | int | None]:
+    low, high = bootstrap_interval(values, groups)
+    defined = ~np.isnan(values).all(axis=1)
+    return {
+        "mean": _number(float(_nanmean(_nanmean(values)))),
+        "ci_low": _number(low),
+        "ci_high": _number(high),
+        "n": int(defined.sum()),
+        "n_empty": int((~defined).sum()),
+    }
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without NaN, and NaN where there is nothing else, without a warning."""
+    counts = (~np.isnan(values)).sum(axis=0)
+    return np.where(counts > 0, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value  # JSON has no NaN
+
+
+def _groups(records: Sequence[dict], files: Sequence[str]) -> list[str]:
+    """Group of each case, as the datalist gives it; a case without one is a group of its own."""
+    known = {first_image(record): str(record.get("group", first_image(record))) for record in records}
+    return [known[file] for file in files]

@@ -1,0 +1,78 @@
+"""Which model is kept, and when more training is no longer worth it: both are questions about the best metric."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from monai_seg.engines.checkpoint import save_checkpoint
+from monai_seg.engines.distribution import rank
+from monai_seg.engines.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+class ModelSelection:
+    """Save ``best.pt`` whenever the evaluator's key metric rises, and stop when it has not risen for long.
+
+    Its state is part of the run's checkpoint, so that a resumed run neither overwrites a better model nor forgets how
+    long it has waited.
+
+    Args:
+        evaluator: validates during training; its key metric counts, larger is better.
+        network: to be saved.
+        run_folder: gives the place of ``best.pt``.
+        patience: validations without a rise after which training stops; 0 never stops early.
+    """
+
+    def __init__(self, evaluator: Any, network: torch.nn.Module, run_folder: RunFolder, patience: int = 0) -> None:
+        self.evaluator, self.network, self.run_folder, self.patience = evaluator, network, run_folder, patience
+        self.best_metric, self.best_epoch, self.waited = -math.inf, 0, 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        self.evaluator.add_event_handler(Events.COMPLETED, self._judge, engine)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._stop_when_waited)
+
+    @property
+    def best_file(self) -> Path:
+        """Where the best model lies."""
+        return self.run_folder.path / "checkpoints" / "best.pt"
+
+    @property
+    def has_waited_enough(self) -> bool:
+        """Whether the patience is used up."""
+        return bool(self.patience) and self.waited >= self.patience
+
+    def state_dict(self) -> dict[str, float | int]:
+        """Best metric, its epoch, and validations since."""
+        return {"best_metric": self.best_metric, "best_epoch": self.best_epoch, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
+        self.waited = state["waited"]
+
+    def _judge(self, trainer: Any) -> None:
+        name = self.evaluator.state.key_metric_name
+        value = float(self.evaluator.state.metrics[name])
+        if value > self.best_metric:  # False for NaN: a validation without a defined value selects nothing
+            self.best_metric, self.best_epoch, self.waited = value, trainer.state.epoch, 0
+            if rank() == 0:
+                facts = {"epoch": trainer.state.epoch, "iteration": trainer.state.iteration, "metric": name}
+                save_checkpoint(self.best_file, {"model": self.network}, {**facts, "value": value})
+        else:
+            self.waited += 1
+
+    def _stop_when_waited(self, engine: Engine) -> None:
+        if self.has_waited_enough:
+            logger.info(
+                "stopped early: no rise of the validation metric above %.4f (epoch %d) in %d validations",
+                self.best_metric, self.best_epoch, self.waited,
+            )  # fmt: skip
+            engine.terminate()

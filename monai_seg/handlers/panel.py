@@ -1,0 +1,129 @@
+"""One picture of a case: input, reference, prediction and errors, side by side; three planes of a volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+HEADINGS = ("input", "reference", "prediction", "errors")
+LEGEND = (
+    ("hit", (46, 160, 67)),
+    ("false alarm", (214, 64, 69)),
+    ("missed", (56, 120, 220)),
+    ("wrong class", (228, 170, 30)),
+)
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+CLASS_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
+_TILE, _GAP, _HEAD = 240, 6, 26
+
+
+def case_panel(
+    image: torch.Tensor, reference: torch.Tensor, prediction: torch.Tensor, spacing: tuple[float, ...] | None = None
+) -> np.ndarray:
+    """Draw input, reference, prediction and an error map.
+
+    Args:
+        image: intensities, any range; grey or the first three channels.
+        reference: label map.
+        prediction: label map on the same grid.
+        spacing: size of a voxel along each axis, so that volumes keep their proportions; 1 if None.
+
+    Shape:
+        image ``(C, H, W)`` or ``(C, H, W, D)``; label maps ``(1, ...)``. Gives ``(rows, columns, 3)``, uint8. A volume
+        shows three rows: the planes through the centre of the reference's structure (of the volume where it is empty).
+    """
+    arrays = [np.asarray(torch.as_tensor(item).detach().cpu()) for item in (image, reference, prediction)]
+    size = spacing or (1.0,) * (arrays[0].ndim - 1)
+    rows = [_row(*planes) for planes in _planes(arrays, size)]
+    body = np.concatenate([np.pad(row, ((0, _GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
+    return np.concatenate([_heading(body.shape[1]), body, _legend(body.shape[1])])
+
+
+def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...]) -> list[list[np.ndarray]]:
+    """The 2D planes to draw, each array resized so that a pixel is square."""
+    image, reference, _ = arrays
+    if image.ndim == 3:
+        return [[_resized(array, (spacing[0], spacing[1])) for array in arrays]]
+    structure = np.argwhere(reference[0] > 0)
+    centre = structure.mean(axis=0).round().astype(int) if len(structure) else np.array(image.shape[1:]) // 2
+    planes = []
+    for axis in (2, 1, 0):
+        rest = [spacing[other] for other in range(3) if other != axis]
+        # Transposed and turned upside down, so that axial planes look as radiologists see them.
+        cut = [np.take(array, centre[axis], axis=axis + 1).swapaxes(1, 2)[:, ::-1] for array in arrays]
+        planes.append([_resized(array, (rest[1], rest[0])) for array in cut])
+    return planes
+
+
+def _resized(array: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """An array ``(C, H, W)`` scaled into a square tile; nearest neighbour, since labels have no in-between."""
+    height, width = array.shape[1] * spacing[0], array.shape[2] * spacing[1]
+    scale = _TILE / max(height, width)
+    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    index = [np.minimum((np.arange(n) * m / n).astype(int), m - 1) for n, m in zip(shape, array.shape[1:], strict=True)]
+    return array[:, index[0]][:, :, index[1]]
+
+
+def _row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    grey = _grey(image)
+    tiles = [
+        grey,
+        _overlay(grey, reference[0], CLASS_COLOURS),
+        _overlay(grey, prediction[0], CLASS_COLOURS),
+        _overlay(grey, _error_kinds(reference[0], prediction[0]), tuple(colour for _, colour in LEGEND)),
+    ]
+    return np.concatenate([_framed(tile) for tile in tiles], axis=1)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Intensities from the 1st to the 99th percentile as 0 to 255, three channels last."""
+    channels = image[:3] if image.shape[0] >= 3 else np.repeat(image[:1], 3, axis=0)
+    low, high = np.percentile(channels, (1, 99))
+    scaled = np.clip((channels - low) / max(high - low, 1e-9), 0, 1) * 255
+    return np.moveaxis(scaled, 0, -1).astype(np.uint8)
+
+
+def _error_kinds(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """1 hit, 2 false alarm, 3 missed, 4 taken for another class, 0 rightly background."""
+    conditions = [
+        (reference > 0) & (prediction == reference),
+        (reference == 0) & (prediction > 0),
+        (reference > 0) & (prediction == 0),
+        (reference > 0) & (prediction > 0),
+    ]
+    return np.select(conditions, [1, 2, 3, 4], 0)
+
+
+def _overlay(grey: np.ndarray, labels: np.ndarray, colours: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    drawn = grey.astype(float)
+    for label in np.unique(labels[labels > 0]).astype(int):
+        drawn[labels == label] = 0.45 * drawn[labels == label] + 0.55 * np.array(colours[(label - 1) % len(colours)])
+    return drawn.astype(np.uint8)
+
+
+def _framed(tile: np.ndarray) -> np.ndarray:
+    """The tile in the middle of a square, with a gap to its right."""
+    top, left = (_TILE - tile.shape[0]) // 2, (_TILE - tile.shape[1]) // 2
+    frame = np.full((_TILE, _TILE + _GAP, 3), 24, np.uint8)
+    frame[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return frame
+
+
+def _heading(width: int) -> np.ndarray:
+    strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
+    draw = ImageDraw.Draw(strip)
+    for column, text in enumerate(HEADINGS):
+        draw.text((column * (_TILE + _GAP) + 6, 5), text, fill=(235, 235, 235), font=ImageFont.load_default(14))
+    return np.array(strip)
+
+
+def _legend(width: int) -> np.ndarray:
+    strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
+    left = 3 * (_TILE + _GAP) - 120
+    for text, colour in LEGEND:
+        draw.rectangle((left, 8, left + 11, 19), fill=colour)
+        draw.text((left + 16, 5), text, fill=(235, 235, 235), font=font)
+        left += 22 + int(draw.textlength(text, font=font)) + 10
+    return np.array(strip)

@@ -1,0 +1,64 @@
+"""Predictions as files: label maps in the geometry of their inputs, and a picture of each of the first cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.utils.enums import CommonKeys as Keys
+from PIL import Image
+
+from monai_seg.data.atomic import atomic_path
+from monai_seg.data.layouts.files import stem
+from monai_seg.engines.run_folder import RunFolder
+from monai_seg.engines.trainer import case_files
+from monai_seg.handlers.panel import case_panel
+from monai_seg.inference.label_map_file import write_label_map
+
+
+class PredictionFiles:
+    """Write the predicted label map of each case of an evaluation, under the name of its input.
+
+    The inputs' grids are those of the predictions already: the postprocessing has inverted what changed them.
+
+    Args:
+        run_folder: its ``predictions`` take the label maps, and its ``figures`` pictures of reference, prediction and
+            errors.
+        output_dir: folder of the label maps where there is no run folder; nothing is drawn then.
+        figure_count: number of cases to draw.
+
+    Raises:
+        ValueError: neither a run folder nor an output folder is given, or both are.
+    """
+
+    def __init__(
+        self, run_folder: RunFolder | None = None, output_dir: str | Path | None = None, figure_count: int = 12
+    ) -> None:
+        if (run_folder is None) == (output_dir is None):
+            raise ValueError("give either run_folder or output_dir")
+        self.run_folder, self.figure_count = run_folder, figure_count
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self._drawn = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+
+    def _write(self, engine: Any) -> None:
+        for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
+            file = case_files([sample])[0]
+            prediction = output[Keys.PRED]
+            folder = self.output_dir if self.run_folder is None else self.run_folder.predictions
+            write_label_map(np.asarray(prediction[0].cpu()), file, folder)
+            if self.run_folder is not None and self._drawn < self.figure_count:
+                self._drawn += 1
+                self._draw(output, self.run_folder.figures / f"{stem(file)}.png")
+
+    def _draw(self, output: dict, path: Path) -> None:
+        reference = output[Keys.LABEL]
+        spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
+        picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing)
+        with atomic_path(path) as temporary:
+            Image.fromarray(picture).save(temporary)
