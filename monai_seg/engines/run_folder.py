@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 import monai_seg.data as data
-from monai_seg.data.atomic import write_text_atomic
+from monai_seg.data.atomic import remove_leftovers, write_text_atomic
 from monai_seg.engines.configuration import running_configuration
 from monai_seg.engines.distribution import from_first_rank, rank, wait_for_all_ranks
 from monai_seg.engines.environment import environment
@@ -31,36 +31,51 @@ class RunFolder:
     Args:
         bundle_root: folder of the bundle. Runs of ``bundles/NAME`` go to ``runs/NAME`` beside ``bundles``; those of a
             bundle elsewhere to ``runs`` inside it.
+        dataset_dir: the data to train on, or to evaluate on.
         run_dir: folder of the run; empty makes a new one, or takes the newest where an existing one is needed.
+        resume: go on with a run instead of beginning one.
+        seed, fold, group_by: of the split, see `monai_seg.data.sections`.
     """
 
-    def __init__(self, bundle_root: str | Path, run_dir: str | Path = "") -> None:
+    def __init__(
+        self,
+        bundle_root: str | Path,
+        dataset_dir: str | Path = "",
+        run_dir: str | Path = "",
+        resume: bool = False,
+        seed: int = 0,
+        fold: int | None = None,
+        group_by: str | None = None,
+    ) -> None:
         root = Path(bundle_root).resolve()
         self.bundle_name = root.name
         self.runs = root.parent.parent / "runs" / root.name if root.parent.name == "bundles" else root / "runs"
         self.path = Path(run_dir).resolve() if run_dir else self.runs / "not-begun"
+        self.dataset_dir, self.resume = str(dataset_dir), resume
+        self._split: dict[str, Any] = {"seed": seed, "fold": fold, "group_by": group_by}
         self._is_named = bool(run_dir)
         self._external: str | None = None
 
-    def begin(self, resume: bool = False) -> None:
+    def begin(self) -> None:
         """Make the folder of a new run, or open that of a run to go on with. Every rank must call it.
 
         Raises:
             RunFolderError: a new run would overwrite an old one, or there is no run to resume.
         """
         if not self._is_named:
-            self.path = from_first_rank(self.newest("last.pt") if resume else self._new())
-        if not resume and (self.path / "config.yaml").exists():
+            self.path = from_first_rank(self.newest("last.pt") if self.resume else self._new())
+        if not self.resume and (self.path / "config.yaml").exists():
             raise RunFolderError(
-                f"{self.path} already holds a run\n  mend   give --resume true to go on with it, or another --run_dir"
+                f"{self.path} already holds a run\n"
+                "  mend   give --resume true to go on with it, or another --run_dir"
             )
+        wait_for_all_ranks()
         if rank() == 0:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             self._record()
         wait_for_all_ranks()
         logger.info("run folder: %s", self.path)
 
-    def open(self, dataset_dir: str | Path) -> None:
+    def open(self) -> None:
         """Open a finished run to evaluate it; a data set other than its own is an external one.
 
         Raises:
@@ -68,12 +83,22 @@ class RunFolder:
         """
         if not self._is_named:
             self.path = from_first_rank(self.newest("best.pt"))
-        if not (self.path / "checkpoints" / "best.pt").is_file():
+        if not self.best_model.is_file():
             raise RunFolderError(f"{self.path} holds no checkpoints/best.pt\n  mend   train first, or name a --run_dir")
-        recorded = self._recorded_dataset()
-        if recorded is not None and Path(dataset_dir).resolve() != recorded:
-            self._external = Path(dataset_dir).resolve().name
+        stored = self._stored_datalist()
+        if stored and (self.path / stored["dataset_dir"]).resolve() != Path(self.dataset_dir).resolve():
+            self._external = Path(self.dataset_dir).resolve().name
         wait_for_all_ranks()
+
+    @property
+    def best_model(self) -> Path:
+        """Checkpoint of the network that validated best."""
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def last_state(self) -> Path:
+        """Checkpoint of the whole state, from which the run goes on."""
+        return self.path / "checkpoints" / "last.pt"
 
     @property
     def results(self) -> Path:
@@ -90,27 +115,17 @@ class RunFolder:
         """Folder of the pictures."""
         return self.results / "figures" if self._external else self.path / "figures"
 
-    def sections(
-        self, dataset_dir: str | Path, seed: int = 0, fold: int | None = None, group_by: str | None = None
-    ) -> dict[str, list[dict]]:
+    @property
+    def sections(self) -> dict[str, list[dict]]:
         """Records of ``training``, ``validation`` and ``test``: those that the run was begun with, where it was.
 
         Raises:
             RunFolderError: an external data set shares cases with the training or validation section.
         """
+        if self._external is not None:
+            return {"training": [], "validation": [], "test": self._external_cases()}
         stored = self.path / "datalist.json"
-        if not stored.is_file():
-            return data.sections(dataset_dir, seed=seed, fold=fold, group_by=group_by)
-        if self._external is None:
-            return data.read_datalist(stored)
-        return {"training": [], "validation": [], "test": self._external_cases(dataset_dir)}
-
-    def record_data(self, dataset_dir: str | Path, sections: dict[str, list[dict]], **split: Any) -> None:
-        """Write ``datalist.json`` of a new run; the one of a resumed run stays. Every rank must call it."""
-        stored = self.path / "datalist.json"
-        if rank() == 0 and not stored.is_file():
-            data.write_datalist(stored, sections, dataset_dir, **split)
-        wait_for_all_ranks()
+        return data.read_datalist(stored) if stored.is_file() else data.sections(self.dataset_dir, **self._split)
 
     def newest(self, checkpoint: str) -> Path:
         """The newest run of the bundle that has this checkpoint.
@@ -136,23 +151,30 @@ class RunFolder:
         return path
 
     def _record(self) -> None:
-        config = self.path / "config.yaml"
-        if not config.exists():
+        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.last_state)
+        remove_leftovers(self.best_model)
+        if not (self.path / "config.yaml").exists():
+            data.write_datalist(self.path / "datalist.json", self.sections, self.dataset_dir, **self._split)
             text = yaml.safe_dump(running_configuration(), sort_keys=False, allow_unicode=True, width=120)
-            write_text_atomic(config, text)
+            write_text_atomic(self.path / "config.yaml", text)
         record = self.path / "environment.json"
         sessions = json.loads(record.read_text())["sessions"] if record.exists() else []
-        write_text_atomic(record, json.dumps({"sessions": [*sessions, environment()]}, indent=2) + "\n")
+        session = {**environment(), "data_hash": data.data_hash(self.sections)}
+        if sessions and sessions[0]["data_hash"] != session["data_hash"]:
+            raise RunFolderError(
+                f"the data in {self.dataset_dir} changed since the run in {self.path} began\n"
+                "  mend   bring the files back as they were, or begin a new run"
+            )
+        write_text_atomic(record, json.dumps({"sessions": [*sessions, session]}, indent=2) + "\n")
 
-    def _recorded_dataset(self) -> Path | None:
+    def _stored_datalist(self) -> dict[str, Any] | None:
         stored = self.path / "datalist.json"
-        if not stored.is_file():
-            return None
-        return Path(json.loads(stored.read_text())["dataset_dir"]).resolve()
+        return json.loads(stored.read_text()) if stored.is_file() else None
 
-    def _external_cases(self, dataset_dir: str | Path) -> list[dict]:
-        cases = data.external_cases(dataset_dir)
-        own = json.loads((self.path / "datalist.json").read_text())
+    def _external_cases(self) -> list[dict]:
+        cases = data.external_cases(self.dataset_dir)
+        own = self._stored_datalist() or {"training": [], "validation": []}
         trained = {
             record["sha256"]: record["image"] for section in ("training", "validation") for record in own[section]
         }
@@ -161,7 +183,7 @@ class RunFolder:
         ]
         if seen:
             raise RunFolderError(
-                f"{len(seen)} of {len(cases)} cases of {dataset_dir} were trained on; a test on them would flatter\n  "
+                f"{len(seen)} of {len(cases)} cases of {self.dataset_dir} were trained on; a test on them would flatter\n  "
                 + "\n  ".join(seen[:10])
                 + "\n  mend   take these files out of the external data set"
             )

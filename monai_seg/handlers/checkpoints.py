@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -40,11 +39,6 @@ class Checkpoints:
         self._saved_at = 0.0
         self._epoch_is_closed = True
 
-    @property
-    def file(self) -> Path:
-        """Where the state lies."""
-        return self.run_folder.path / "checkpoints" / "last.pt"
-
     def attach(self, engine: Any) -> None:
         """Attach to the trainer."""
         self.state.setdefault("loss_scaler", engine.loss_scaler)
@@ -57,7 +51,9 @@ class Checkpoints:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._give_signals_back)
 
     def restore(self, trainer: Any) -> bool:
-        """Bring the trainer to where ``last.pt`` left it; without one, as after a kill before the first save, do nothing.
+        """Bring a trainer that is to resume to where ``last.pt`` left it.
+
+        Without that file, as after a kill before the first save, the run starts at its beginning.
 
         Returns:
             Whether there is anything left to train.
@@ -65,13 +61,15 @@ class Checkpoints:
         Raises:
             CheckpointError: the file is damaged, or is of a run with another number of iterations per epoch.
         """
-        if not self.file.is_file():
-            logger.info("%s does not exist yet: the run starts at its beginning", self.file)
+        if not self.run_folder.resume:
             return True
-        facts = load_checkpoint(self.file, self.state, trainer.state.device)
+        if not self.run_folder.last_state.is_file():
+            logger.info("%s does not exist yet: the run starts at its beginning", self.run_folder.last_state)
+            return True
+        facts = load_checkpoint(self.run_folder.last_state, self.state, trainer.state.device)
         if facts["epoch_length"] != trainer.state.epoch_length:
             raise CheckpointError(
-                f"{self.file} belongs to a run of {facts['epoch_length']} iterations per epoch, this one has "
+                f"{self.run_folder.last_state} belongs to a run of {facts['epoch_length']} iterations per epoch, this one has "
                 f"{trainer.state.epoch_length}\n"
                 "  mend   resume with the same data, batch_size and number of processes"
             )
@@ -127,7 +125,7 @@ class Checkpoints:
             self._save(trainer)
         wait_for_all_ranks()
         self.interruption.stop_listening()
-        logger.warning("interrupted: the state is in %s; --resume true goes on from there", self.file)
+        logger.warning("interrupted: the state is in %s; --resume true goes on from there", self.run_folder.last_state)
         raise SystemExit(self.interruption.exit_code)
 
     def _save(self, engine: Any) -> None:
@@ -139,7 +137,7 @@ class Checkpoints:
                 "epoch_length": engine.state.epoch_length,
                 "epoch_is_closed": self._epoch_is_closed,
             }
-            save_checkpoint(self.file, self.state, facts)
+            save_checkpoint(self.run_folder.last_state, self.state, facts)
 
     def _give_signals_back(self, error: BaseException) -> None:
         self.interruption.stop_listening()

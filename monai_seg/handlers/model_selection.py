@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,11 +39,6 @@ class ModelSelection:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._stop_when_waited)
 
     @property
-    def best_file(self) -> Path:
-        """Where the best model lies."""
-        return self.run_folder.path / "checkpoints" / "best.pt"
-
-    @property
     def has_waited_enough(self) -> bool:
         """Whether the patience is used up."""
         return bool(self.patience) and self.waited >= self.patience
@@ -65,7 +59,7 @@ class ModelSelection:
             self.best_metric, self.best_epoch, self.waited = value, trainer.state.epoch, 0
             if rank() == 0:
                 facts = {"epoch": trainer.state.epoch, "iteration": trainer.state.iteration, "metric": name}
-                save_checkpoint(self.best_file, {"model": self.network}, {**facts, "value": value})
+                save_checkpoint(self.run_folder.best_model, {"model": self.network}, {**facts, "value": value})
         else:
             self.waited += 1
 
