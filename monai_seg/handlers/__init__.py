@@ -7,6 +7,7 @@ from monai_seg.handlers.console import ConsoleProgress
 from monai_seg.handlers.model_selection import ModelSelection
 from monai_seg.handlers.schedule import CosineSchedule
 from monai_seg.handlers.tensorboard import TensorBoardReview
+from monai_seg.handlers.validation import IntervalValidation
 
 __all__ = [
     "CaseMetric",
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoints",
     "ConsoleProgress",
     "CosineSchedule",
+    "IntervalValidation",
     "ModelSelection",
     "TensorBoardReview",
 ]

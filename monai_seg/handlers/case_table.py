@@ -76,7 +76,8 @@ def summary_text(summary: dict[str, dict[str, dict]]) -> str:
     width = max(len(class_name) for classes in summary.values() for class_name in classes)
     lines = []
     for name, classes in summary.items():
-        for class_name, entry in classes.items():
+        shown = {MEAN: classes[MEAN]} if len(classes) == 2 else classes  # the mean of one class is that class
+        for class_name, entry in shown.items():
             value, low, high = ("undefined" if number is None else f"{number:.4f}" for number in
                                 (entry["mean"], entry["ci_low"], entry["ci_high"]))  # fmt: skip
             lines.append(f"{name:<8} {class_name:<{width}}  {value}  [{low}, {high}]  n={entry['n']}")

@@ -48,7 +48,7 @@ class Checkpoints:
         self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._during_validation, engine)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._close_epoch)
         engine.add_event_handler(Events.COMPLETED, self.interruption.stop_listening)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._give_signals_back)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: self.interruption.stop_listening())
 
     def restore(self, trainer: Any) -> bool:
         """Bring a trainer that is to resume to where ``last.pt`` left it.
@@ -138,7 +138,3 @@ class Checkpoints:
                 "epoch_is_closed": self._epoch_is_closed,
             }
             save_checkpoint(self.run_folder.last_state, self.state, facts)
-
-    def _give_signals_back(self, error: BaseException) -> None:
-        self.interruption.stop_listening()
-        raise error

@@ -42,7 +42,7 @@ class ConsoleProgress:
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._give_up)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: self._stop_bar())
 
     def _begin_epoch(self, engine: Any) -> None:
         self._losses.clear()
@@ -77,10 +77,6 @@ class ConsoleProgress:
             parts.append("(best)" if best.best_epoch == state.epoch else f"(best {_shown(best.best_metric)})")
         parts.append(f"{time.monotonic() - self._began:.1f} s")
         logger.info("  ".join(parts))
-
-    def _give_up(self, error: BaseException) -> None:
-        self._stop_bar()
-        raise error
 
     def _stop_bar(self) -> None:
         if self._bar is not None:

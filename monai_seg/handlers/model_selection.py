@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from monai_seg.engines.checkpoint import save_checkpoint
+from monai_seg.engines.checkpoint import read_checkpoint, save_checkpoint
 from monai_seg.engines.distribution import rank
 from monai_seg.engines.run_folder import RunFolder
 
@@ -32,6 +32,7 @@ class ModelSelection:
     def __init__(self, evaluator: Any, network: torch.nn.Module, run_folder: RunFolder, patience: int = 0) -> None:
         self.evaluator, self.network, self.run_folder, self.patience = evaluator, network, run_folder, patience
         self.best_metric, self.best_epoch, self.waited = -math.inf, 0, 0
+        self._stored_metric = -math.inf
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
@@ -51,13 +52,17 @@ class ModelSelection:
         """Go on from `state_dict`."""
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         self.waited = state["waited"]
+        # A kill between saving best.pt and last.pt leaves a model that the state does not know of yet; the epoch done
+        # again may end lower, where the clock or a GPU has a say in it.
+        if self.run_folder.best_model.is_file():
+            self._stored_metric = read_checkpoint(self.run_folder.best_model)["facts"]["value"]
 
     def _judge(self, trainer: Any) -> None:
         name = self.evaluator.state.key_metric_name
         value = float(self.evaluator.state.metrics[name])
         if value > self.best_metric:  # False for NaN: a validation without a defined value selects nothing
             self.best_metric, self.best_epoch, self.waited = value, trainer.state.epoch, 0
-            if rank() == 0:
+            if rank() == 0 and value >= self._stored_metric:
                 facts = {"epoch": trainer.state.epoch, "iteration": trainer.state.iteration, "metric": name}
                 save_checkpoint(self.run_folder.best_model, {"model": self.network}, {**facts, "value": value})
         else:

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from monai_seg.data.layouts.files import stem
 from monai_seg.data.layouts.listing import first_image
-from monai_seg.engines.distribution import rank
+from monai_seg.engines.distribution import rank, world_size
 from monai_seg.engines.run_folder import RunFolder
 from monai_seg.engines.trainer import case_files
 from monai_seg.handlers.panel import case_panel
@@ -139,7 +139,7 @@ class TensorBoardReview:
             self.writer.add_image(f"review/{stem(file)}", picture, trainer.state.iteration, dataformats="HWC")
 
     def _chosen(self) -> set[str]:
-        files = [first_image(record) for record in self.evaluator.data_loader.dataset.data]
+        files = [first_image(record) for record in self.evaluator.data_loader.dataset.data][:: world_size()]
         count = min(self.cases, len(files))
         return {files[index * len(files) // count] for index in range(count)}
 

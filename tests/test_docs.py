@@ -1,0 +1,74 @@
+"""Every command in the README and in docs/ runs, in the order of the pages, as a reader would run it."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [
+    REPOSITORY / "README.md",
+    *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict")),
+]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TINY = ["--max_epochs", "1", "--network_def#features", "[4,4,4,4,4,4]"]
+# These run the suite itself, or belong to the shell of the reader.
+NOT_HERE = ("scripts/test", "source ")
+
+
+def commands_of(page: Path) -> list[str]:
+    lines = [line.split("    #")[0].strip() for block in BLOCK.findall(page.read_text()) for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith(NOT_HERE)]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder as a reader has it: bundles, and a small data set of each kind."""
+    from monai_seg.data import sample_data
+
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
+    for kind, count, image, label in (("volumes", 8, "imagesTr", "labelsTr"), ("cells", 8, "images", "masks")):
+        source = Path(sample_data(kind))
+        for part in (image, label):
+            (folder / kind / part).mkdir(parents=True)
+            for file in sorted((source / part).iterdir())[:count]:
+                shutil.copy(file, folder / kind / part)
+    return folder
+
+
+def prepared(command: str, desk: Path) -> list[str]:
+    kind = "volumes" if "hippocampus" in command else "cells"
+    words = [word.replace("DATA", str(desk / kind)) for word in shlex.split(command)]
+    if words[0] == "scripts/demo":
+        return [str(REPOSITORY / "scripts" / "demo"), "5"]
+    if words[0] == "tensorboard":
+        return [str(Path(sys.executable).parent / "tensorboard"), *words[1:], "--inspect"]
+    if words[0] == "monai-seg":
+        return [sys.executable, "-m", "monai_seg", *words[1:]]
+    return [sys.executable, *words[1:], *(TINY if "train.yaml" in command else TINY[2:])]
+
+
+def test_pages_hold_commands():
+    assert [len(commands_of(page)) > 0 for page in PAGES] == [True] * len(PAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_of_a_page_run(page, desk):
+    # Each page stands alone: what it takes for granted is a run named runs/mine.
+    run = desk / "runs" / "mine"
+    shown = []
+    for command in commands_of(page):
+        if "runs/mine" in command and page.stem != "train" and not run.exists():
+            pytest.fail("the page on training comes first and makes runs/mine")
+        words = prepared(command, desk)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, cwd=desk, capture_output=True, text=True, timeout=400, env=environment)
+        shown.append(f"$ {command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}")
+        assert done.returncode in ((0, 1) if words[1:3] == ["-m", "monai_seg"] else (0,)), "\n".join(shown)
