@@ -45,5 +45,7 @@ def images(dataset_dir: str | os.PathLike[str]) -> list[Record]:
     sections = read_listing(path).sections
     records = sections.get("test") or [r for name in (*SECTIONS, "unsplit") for r in sections.get(name, [])]
     if not records:
-        raise LayoutError(Fault("", f"no image in {path}", (fact("looked for", ", ".join(IMAGE_EXTENSIONS)),), "add images"))
+        raise LayoutError(
+            Fault("", f"no image in {path}", (fact("looked for", ", ".join(IMAGE_EXTENSIONS)),), "add images")
+        )
     return [{"image": record["image"]} for record in records]

@@ -27,6 +27,7 @@ def autocast_dtype(amp: str | bool, device: torch.device) -> torch.dtype | None:
     """
     if amp not in ("auto", True, False):
         raise ValueError(f"amp is {amp!r}; give auto, true or false")
+    amp = amp if amp == "auto" else bool(amp)  # 0 and 1, as a command line may give them
     if amp is False:
         return None
     if device.type == "cuda":
@@ -89,7 +90,7 @@ def prepare_network(
     network = network.to(device)
     if channels_last:
         is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
-        network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
     if compile:
         torch._dynamo.config.suppress_errors = True
         network.compile()

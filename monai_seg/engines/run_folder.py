@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from monai_seg.engines.distribution import from_first_rank, rank, wait_for_all_r
 from monai_seg.engines.environment import environment
 
 logger = logging.getLogger(__name__)
+_NAME = "%Y%m%d-%H%M%S"
 
 
 class RunFolderError(ValueError):
@@ -66,8 +68,7 @@ class RunFolder:
             self.path = from_first_rank(self.newest("last.pt") if self.resume else self._new())
         if not self.resume and (self.path / "config.yaml").exists():
             raise RunFolderError(
-                f"{self.path} already holds a run\n"
-                "  mend   give --resume true to go on with it, or another --run_dir"
+                f"{self.path} already holds a run\n  mend   give --resume true to go on with it, or another --run_dir"
             )
         wait_for_all_ranks()
         if rank() == 0:
@@ -86,8 +87,8 @@ class RunFolder:
         if not self.best_model.is_file():
             raise RunFolderError(f"{self.path} holds no checkpoints/best.pt\n  mend   train first, or name a --run_dir")
         stored = self._stored_datalist()
-        if stored and (self.path / stored["dataset_dir"]).resolve() != Path(self.dataset_dir).resolve():
-            self._external = Path(self.dataset_dir).resolve().name
+        if stored and not self._is_own(stored):
+            self._external = Path(self.dataset_dir).resolve().name.removesuffix(".json")
         wait_for_all_ranks()
 
     @property
@@ -133,7 +134,7 @@ class RunFolder:
         Raises:
             RunFolderError: there is none.
         """
-        found = sorted(self.runs.glob(f"*/checkpoints/{checkpoint}"))
+        found = sorted(self.runs.glob(f"*/checkpoints/{checkpoint}"), key=_time_of_run)
         if not found:
             raise RunFolderError(
                 f"no run of {self.bundle_name} has a {checkpoint}\n"
@@ -143,7 +144,7 @@ class RunFolder:
         return found[-1].parent.parent
 
     def _new(self) -> Path:
-        name = datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = datetime.now().strftime(_NAME)
         path, count = self.runs / name, 1
         while path.exists():  # two runs begun within a second
             count += 1
@@ -151,16 +152,21 @@ class RunFolder:
         return path
 
     def _record(self) -> None:
+        sections = self.sections  # first: data that cannot be split leave no folder behind
         (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.last_state)
         remove_leftovers(self.best_model)
-        if not (self.path / "config.yaml").exists():
-            data.write_datalist(self.path / "datalist.json", self.sections, self.dataset_dir, **self._split)
+        config = self.path / "config.yaml"
+        if config.exists():
+            _say_what_changed(yaml.safe_load(config.read_text()), running_configuration())
+        else:
+            data.write_datalist(self.path / "datalist.json", sections, self.dataset_dir, **self._split)
             text = yaml.safe_dump(running_configuration(), sort_keys=False, allow_unicode=True, width=120)
-            write_text_atomic(self.path / "config.yaml", text)
+            write_text_atomic(config, text)
         record = self.path / "environment.json"
         sessions = json.loads(record.read_text())["sessions"] if record.exists() else []
-        session = {**environment(), "data_hash": data.data_hash(self.sections)}
+        named = str(Path(self.dataset_dir).resolve())
+        session = {**environment(), "dataset_dir": named, "data_hash": data.data_hash(sections)}
         if sessions and sessions[0]["data_hash"] != session["data_hash"]:
             raise RunFolderError(
                 f"the data in {self.dataset_dir} changed since the run in {self.path} began\n"
@@ -171,6 +177,14 @@ class RunFolder:
     def _stored_datalist(self) -> dict[str, Any] | None:
         stored = self.path / "datalist.json"
         return json.loads(stored.read_text()) if stored.is_file() else None
+
+    def _is_own(self, stored: dict[str, Any]) -> bool:
+        given, record = Path(self.dataset_dir).resolve(), self.path / "environment.json"
+        if given == (self.path / stored["dataset_dir"]).resolve():
+            return True
+        # Of a JSON datalist, `stored` keeps the folder of the files; the session keeps what the user named.
+        sessions = json.loads(record.read_text())["sessions"] if record.exists() else []
+        return any(session.get("dataset_dir") == str(given) for session in sessions)
 
     def _external_cases(self) -> list[dict]:
         cases = data.external_cases(self.dataset_dir)
@@ -183,8 +197,23 @@ class RunFolder:
         ]
         if seen:
             raise RunFolderError(
-                f"{len(seen)} of {len(cases)} cases of {self.dataset_dir} were trained on; a test on them would flatter\n  "
+                f"{len(seen)} of {len(cases)} cases of {self.dataset_dir} were trained on; they would flatter\n  "
                 + "\n  ".join(seen[:10])
                 + "\n  mend   take these files out of the external data set"
             )
         return cases
+
+
+def _say_what_changed(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Warn that a run goes on with other settings; what names the run itself may differ."""
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and key not in ("resume", "run_dir", "bundle_root"):
+            logger.warning("resumed with another %s: %s, the run began with %s", key, now.get(key), before.get(key))
+
+
+def _time_of_run(checkpoint: Path) -> str:
+    """When a run began, as its name says; of a folder that the user named, when this checkpoint was written."""
+    name = checkpoint.parent.parent.name
+    if re.match(r"\d{8}-\d{6}", name):
+        return name
+    return datetime.fromtimestamp(checkpoint.stat().st_mtime).strftime(_NAME)

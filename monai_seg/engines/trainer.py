@@ -71,6 +71,8 @@ class Trainer(SupervisedTrainer):
         # The position comes first: handlers of the same event may look at the data.
         self.add_event_handler(Events.EPOCH_STARTED, self._set_position)
         self._register_handlers(train_handlers or ())
+        # Last: Ignite swallows an error that a handler looks at, and one that raises hides it from those after it.
+        self.add_event_handler(Events.EXCEPTION_RAISED, _raise)
 
     def _set_position(self) -> None:
         sampler = getattr(self.data_loader, "sampler", None)
@@ -108,9 +110,13 @@ class Trainer(SupervisedTrainer):
         return (
             f"the loss is {loss.item()} in epoch {self.state.epoch}, iteration {self.state.iteration}\n"
             f"  batch  {names}\n"
-            "  mend   look at these cases (`monai-seg check`), or lower learning_rate; last.pt holds the finite weights "
-            "of the last save, from which --resume true goes on"
+            "  mend   look at these cases (`monai-seg check`), or lower learning_rate; last.pt holds the finite "
+            "weights of the last save, from which --resume true goes on"
         )
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def case_files(batch: Any) -> list[str]:

@@ -69,8 +69,8 @@ class Checkpoints:
         facts = load_checkpoint(self.run_folder.last_state, self.state, trainer.state.device)
         if facts["epoch_length"] != trainer.state.epoch_length:
             raise CheckpointError(
-                f"{self.run_folder.last_state} belongs to a run of {facts['epoch_length']} iterations per epoch, this one has "
-                f"{trainer.state.epoch_length}\n"
+                f"{self.run_folder.last_state} belongs to a run of {facts['epoch_length']} iterations per epoch, "
+                f"this one has {trainer.state.epoch_length}\n"
                 "  mend   resume with the same data, batch_size and number of processes"
             )
         trainer.state.iteration, trainer.state.epoch = facts["iteration"], facts["epoch"]

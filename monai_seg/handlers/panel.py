@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -19,7 +21,11 @@ _TILE, _GAP, _HEAD = 240, 6, 26
 
 
 def case_panel(
-    image: torch.Tensor, reference: torch.Tensor, prediction: torch.Tensor, spacing: tuple[float, ...] | None = None
+    image: torch.Tensor,
+    reference: torch.Tensor,
+    prediction: torch.Tensor,
+    spacing: tuple[float, ...] | None = None,
+    class_names: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw input, reference, prediction and an error map.
 
@@ -28,6 +34,7 @@ def case_panel(
         reference: label map.
         prediction: label map on the same grid.
         spacing: size of a voxel along each axis, so that volumes keep their proportions; 1 if None.
+        class_names: of labels 1, 2 ..., for the legend.
 
     Shape:
         image ``(C, H, W)`` or ``(C, H, W, D)``; label maps ``(1, ...)``. Gives ``(rows, columns, 3)``, uint8. A volume
@@ -37,7 +44,7 @@ def case_panel(
     size = spacing or (1.0,) * (arrays[0].ndim - 1)
     rows = [_row(*planes) for planes in _planes(arrays, size)]
     body = np.concatenate([np.pad(row, ((0, _GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
-    return np.concatenate([_heading(body.shape[1]), body, _legend(body.shape[1])])
+    return np.concatenate([_heading(body.shape[1]), body, _legend(body.shape[1], class_names)])
 
 
 def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...]) -> list[list[np.ndarray]]:
@@ -118,12 +125,17 @@ def _heading(width: int) -> np.ndarray:
     return np.array(strip)
 
 
-def _legend(width: int) -> np.ndarray:
+def _legend(width: int, class_names: Sequence[str]) -> np.ndarray:
     strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
-    left = 3 * (_TILE + _GAP) - 120
-    for text, colour in LEGEND:
+    classes = [(name, CLASS_COLOURS[index % len(CLASS_COLOURS)]) for index, name in enumerate(class_names)]
+    for left, entries in ((_TILE + _GAP + 6, classes), (width - 372, LEGEND)):
+        _entries(ImageDraw.Draw(strip), left, entries)
+    return np.array(strip)
+
+
+def _entries(draw: ImageDraw.ImageDraw, left: int, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
+    font = ImageFont.load_default(13)
+    for text, colour in entries:
         draw.rectangle((left, 8, left + 11, 19), fill=colour)
         draw.text((left + 16, 5), text, fill=(235, 235, 235), font=font)
-        left += 22 + int(draw.textlength(text, font=font)) + 10
-    return np.array(strip)
+        left += 26 + int(draw.textlength(text, font=font))

@@ -135,7 +135,7 @@ class TensorBoardReview:
                 continue
             reference = output[Keys.LABEL]
             spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
-            picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing)
+            picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing, self.class_names)
             self.writer.add_image(f"review/{stem(file)}", picture, trainer.state.iteration, dataformats="HWC")
 
     def _chosen(self) -> set[str]:
@@ -156,7 +156,7 @@ class TensorBoardReview:
         if self.hyperparameters and metrics:
             # Not `add_hparams`: it opens a second event file in a folder of its own.
             for summary in hparams(self.hyperparameters, metrics):
-                self.writer.file_writer.add_summary(summary)
+                self.writer._get_file_writer().add_summary(summary)
             for name, value in metrics.items():
                 self.writer.add_scalar(name, value)
         self.writer.close()

@@ -11,7 +11,7 @@ from monai_seg.data.layouts.files import extension, stem
 
 
 def prediction_name(image_file: str | Path) -> str:
-    """File name of the prediction for an image: its stem, with NIfTI for volumes, TIFF for TIFF, and PNG for the rest."""
+    """File name of the prediction for an image: its stem as NIfTI for volumes, TIFF for TIFF, PNG for the rest."""
     ending = extension(image_file)
     if ending.startswith(".nii"):
         return stem(image_file) + ".nii.gz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,23 @@ class PredictionFiles:
             errors.
         output_dir: folder of the label maps where there is no run folder; nothing is drawn then.
         figure_count: number of cases to draw.
+        class_names: of labels 1, 2 ..., for the pictures' legend.
 
     Raises:
         ValueError: neither a run folder nor an output folder is given, or both are.
     """
 
     def __init__(
-        self, run_folder: RunFolder | None = None, output_dir: str | Path | None = None, figure_count: int = 12
+        self,
+        run_folder: RunFolder | None = None,
+        output_dir: str | Path | None = None,
+        figure_count: int = 12,
+        class_names: Sequence[str] = (),
     ) -> None:
         if (run_folder is None) == (output_dir is None):
             raise ValueError("give either run_folder or output_dir")
-        self.run_folder, self.figure_count = run_folder, figure_count
-        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.run_folder, self.figure_count, self.class_names = run_folder, figure_count, list(class_names)
+        self.output_dir = Path(output_dir or "")
         self._drawn = 0
 
     def attach(self, engine: Engine) -> None:
@@ -59,6 +65,6 @@ class PredictionFiles:
     def _draw(self, output: dict, path: Path) -> None:
         reference = output[Keys.LABEL]
         spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
-        picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing)
+        picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing, self.class_names)
         with atomic_path(path) as temporary:
             Image.fromarray(picture).save(temporary)

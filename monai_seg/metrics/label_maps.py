@@ -45,6 +45,10 @@ class LabelMapMetric(CumulativeIterationMetric):
             low, high = labels.min().item(), labels.max().item()
             if low < 0 or high >= self.num_classes:
                 raise ValueError(f"{name} holds labels from {low} to {high}; classes are 0 to {self.num_classes - 1}")
+            if labels.is_floating_point() and not torch.equal(labels, labels.round()):
+                raise ValueError(
+                    f"{name} holds fractions from {low:.4g} to {high:.4g}; give whole numbers, as from argmax"
+                )
         values = self.per_class(y_pred, y)
         return values if self.include_background else values[:, 1:]
 

@@ -57,8 +57,9 @@ class SurfaceDice(LabelMapMetric):
         return torch.nn.functional.pad(values, (1, 0), value=float("nan"))
 
 
-def _spacing(labels: torch.Tensor) -> list[float]:
-    dims = labels.ndim - 2
+def _spacing(labels: torch.Tensor) -> list[list[float]]:
+    batch, dims = len(labels), labels.ndim - 2
     if not isinstance(labels, MetaTensor):
-        return [1.0] * dims
-    return [float(size) for size in labels.pixdim[:dims]]
+        return [[1.0] * dims] * batch
+    sizes = labels.pixdim if labels.is_batch else [labels.pixdim] * batch
+    return [[float(size) for size in each[:dims]] for each in sizes]

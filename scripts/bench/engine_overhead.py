@@ -1,7 +1,7 @@
 """What a training step costs in our Trainer and in MONAI's, over a bare PyTorch loop on the same network and data.
 
-Run: python scripts/bench/engine_overhead.py [--rounds 7]. Prints medians of rounds that alternate between the three, and
-their ratios; the machine's other work then falls on all of them alike.
+Run: python scripts/bench/engine_overhead.py [--rounds 7]. Prints medians of rounds that alternate between the three,
+and their ratios; the machine's other work then falls on all of them alike.
 """
 
 from __future__ import annotations
