@@ -1,0 +1,59 @@
+"""Two processes under ``torchrun`` on CPUs: uneven shares train, and an evaluation gives the bytes of one process."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from bundle_helpers import REPOSITORY, Task, as_arguments, command, load, quietly, refused, run, write_pictures
+
+from monai_seg.engines import CheckpointError
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo"),
+]
+
+
+def launched(task: Task, run_id: str, **overrides: object) -> None:
+    arguments = as_arguments(task, **overrides)
+    file = str(task.config("train.yaml"))
+    ended = quietly(command(run_id, "--config_file", file, *arguments, processes=2), cwd=REPOSITORY)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(tmp_path_factory, membrane) -> tuple[Task, Path]:
+    folder = tmp_path_factory.mktemp("distributed")
+    task = Task(membrane.name, write_pictures(folder / "data", 14, seed=3), membrane.overrides)
+    launched(task, "training", run_dir=folder / "run")
+    return task, folder / "run"
+
+
+def test_two_processes_train_one_network(trained_by_two):
+    _, folder = trained_by_two
+    last = load(folder / "checkpoints" / "last.pt")
+    assert last["facts"]["epoch"] == 2
+    assert all(torch.isfinite(weight).all() for weight in last["model"].values())
+    assert not [name for name in last["model"] if name.startswith("module.")]
+    assert len(list((folder / "tensorboard").iterdir())) == 1
+
+
+def test_two_processes_evaluate_to_the_same_bytes(trained_by_two, tmp_path):
+    task, folder = trained_by_two
+    for name in ("one", "two"):
+        shutil.copytree(folder, tmp_path / name)
+    run(task, "evaluating", run_dir=str(tmp_path / "one"))
+    launched(task, "evaluating", run_dir=tmp_path / "two")
+    one, two = ({path.relative_to(tmp_path / name): path.read_bytes() for path in sorted((tmp_path / name).rglob("*"))
+                 if path.is_file()} for name in ("one", "two"))  # fmt: skip
+    assert {"per_case.csv", "summary.json"} <= {path.name for path in one}
+    assert one == two
+
+
+def test_what_two_processes_began_one_process_cannot_resume(trained_by_two):
+    task, folder = trained_by_two
+    with refused(CheckpointError, "iterations per epoch", "number of processes"):
+        run(task, "training", run_dir=str(folder), resume=True, max_epochs=3)

@@ -1,0 +1,82 @@
+"""Cases that nobody trains on: all labelled ones or the test section, and images to predict."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_seg.data import LayoutError, external_cases, images
+
+
+def picture(path: Path, value: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((2, 3), value, np.uint8)).save(path)
+    return path
+
+
+def pairs(folder: Path, names: str, first: int = 0) -> None:
+    for value, name in enumerate(names, start=first):
+        picture(folder / "images" / f"{name}.png", value)
+        picture(folder / "masks" / f"{name}.png", 0)
+
+
+def names(records) -> list[str]:
+    return [Path(record["image"]).stem for record in records]
+
+
+def test_all_labelled_cases_with_the_hash_of_their_image(tmp_path):
+    pairs(tmp_path, "ab")
+    cases = external_cases(tmp_path)
+    assert names(cases) == ["a", "b"]
+    for case in cases:
+        assert case["sha256"] == hashlib.sha256(Path(case["image"]).read_bytes()).hexdigest()
+
+
+def test_the_test_section_alone_where_there_is_one(tmp_path):
+    pairs(tmp_path / "train", "ab")
+    pairs(tmp_path / "test", "cd", first=5)
+    assert names(external_cases(tmp_path)) == ["c", "d"]
+
+
+def test_a_test_section_without_labels_cannot_be_one(tmp_path):
+    pairs(tmp_path / "train", "ab")
+    picture(tmp_path / "test" / "images" / "c.png", 9)
+    assert names(external_cases(tmp_path)) == ["a", "b"]
+    assert names(images(tmp_path)) == ["c"]
+
+
+def test_no_label_at_all_is_said(tmp_path):
+    picture(tmp_path / "test" / "images" / "c.png", 9)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(LayoutError, match=r"no labelled case in .*\n.*a test needs a reference"):
+        external_cases(tmp_path)
+
+
+def test_images_of_one_file_of_a_folder_and_of_a_data_set(tmp_path):
+    single = picture(tmp_path / "x.1.png", 1)
+    assert images(single) == [{"image": str(single)}]
+    picture(tmp_path / "a.jpg", 2)
+    (tmp_path / ".DS_Store").write_text("")
+    (tmp_path / "._a.png").write_bytes(b"resource fork")
+    (tmp_path / "notes.txt").write_text("")
+    assert names(images(tmp_path)) == ["a", "x.1"]
+    pairs(tmp_path / "set", "bc")
+    assert images(tmp_path / "set") == [{"image": str(tmp_path / "set" / "images" / f"{name}.png")} for name in "bc"]
+
+
+def test_relative_path_gives_absolute_ones(tmp_path, monkeypatch):
+    file = picture(tmp_path / "a.png", 1)
+    monkeypatch.chdir(tmp_path)
+    assert images("a.png") == images(".") == [{"image": str(file)}]
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["missing", "empty"])
+def test_a_place_without_images_is_named(tmp_path, make):
+    make(tmp_path / "nowhere")
+    with pytest.raises(LayoutError, match="nowhere"):
+        images(tmp_path / "nowhere")

@@ -1,0 +1,145 @@
+"""The table of cases and classes, its summary, and both as an evaluator writes them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy_run import VALIDATION_CASES, ToyCases
+
+from monai_seg.handlers import CaseTable
+from monai_seg.handlers.case_table import per_case_csv, summarise, summary_text
+from monai_seg.metrics import bootstrap_interval
+
+NAN = math.nan
+CLASSES = ["anterior", "posterior"]
+DICE = np.array([[0.5, NAN], [0.75, 0.25], [1.0, NAN]])
+
+
+def test_an_undefined_value_is_an_empty_cell_and_no_row_is_dropped():
+    text = per_case_csv(["a", "b,1"], CLASSES, {"dice": DICE[:2], "nsd": np.array([[1.0, 0.0], [NAN, 1 / 3]])})
+    assert text == (
+        "case,class,dice,nsd\n"
+        "a,anterior,0.500000,1.000000\n"
+        "a,posterior,,0.000000\n"
+        '"b,1",anterior,0.750000,\n'
+        '"b,1",posterior,0.250000,0.333333\n'
+    )
+
+
+def test_summary_by_hand():
+    summary = summarise(CLASSES, {"dice": DICE})["dice"]
+    assert list(summary) == ["anterior", "posterior", "mean"]
+    low, high = bootstrap_interval(DICE[:, :1])
+    assert summary["anterior"] == {"mean": 0.75, "ci_low": low, "ci_high": high, "n": 3, "n_empty": 0}
+    # One value says nothing of its spread.
+    assert summary["posterior"] == {"mean": 0.25, "ci_low": None, "ci_high": None, "n": 1, "n_empty": 2}
+    assert summary["mean"]["mean"] == 0.5
+    assert (summary["mean"]["n"], summary["mean"]["n_empty"]) == (3, 0)
+    assert 0.25 <= summary["mean"]["ci_low"] < summary["mean"]["ci_high"] <= 1
+
+
+def test_summary_of_nothing_defined_is_json_without_nan():
+    summary = summarise(["object"], {"dice": np.full((2, 1), NAN)})["dice"]
+    assert summary["object"] == {"mean": None, "ci_low": None, "ci_high": None, "n": 0, "n_empty": 2}
+    json.dumps(summary, allow_nan=False)
+
+
+def test_cases_of_one_patient_widen_the_interval():
+    values = np.repeat([0.2, 0.4, 0.9], 10)[:, None]
+    groups = np.repeat(["p", "q", "r"], 10).tolist()
+    alone, together = (summarise(["object"], {"dice": values}, given)["dice"]["object"] for given in (None, groups))
+    assert together["mean"] == pytest.approx(alone["mean"]) == pytest.approx(0.5)
+    assert together["ci_high"] - together["ci_low"] > 2 * (alone["ci_high"] - alone["ci_low"])
+
+
+def test_summary_in_a_terminal():
+    text = summary_text(summarise(CLASSES, {"dice": DICE}))
+    assert "posterior  0.2500  [undefined, undefined]  n=1" in text
+    assert len(text.splitlines()) == 3
+    assert len(summary_text(summarise(["object"], {"dice": DICE[:, :1]})).splitlines()) == 1
+
+
+def evaluated(run, groups=None, handler=None):
+    records = run.evaluator.data_loader.dataset.data
+    for record, group in zip(records, groups or (), strict=False):
+        record["group"] = group
+    table = handler or CaseTable(["object"], run.run_folder)
+    table.attach(run.evaluator)
+    run.evaluator.run()
+    return run.run_folder.path / "metrics"
+
+
+def expected_dice(run) -> list[float]:
+    """Dice of each case, from sums over the masks."""
+    scores = []
+    run.network.eval()
+    for index in range(VALIDATION_CASES):
+        case = run.evaluator.data_loader.dataset[index]
+        with torch.no_grad():
+            predicted = run.network(case["image"].as_tensor()[None]).argmax(1)[0] > 0
+        reference = case["label"].as_tensor()[0] > 0
+        scores.append((2 * (predicted & reference).sum() / (predicted.sum() + reference.sum())).item())
+    return scores
+
+
+def test_files_of_an_evaluation(toy):
+    run = toy()
+    folder = evaluated(run)
+    scores = expected_dice(run)
+    assert len(set(scores)) > 1
+    with open(folder / "per_case.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case"] for row in rows] == ["case_0", "case_1", "case_2"]
+    assert [float(row["dice"]) for row in rows] == pytest.approx(scores, abs=1e-6)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert list(summary) == ["dice"]  # the loss leaves no details
+    assert summary["dice"]["object"]["mean"] == pytest.approx(np.mean(scores))
+    assert summary["dice"]["object"] == summary["dice"]["mean"]
+    assert (
+        run.evaluator.state.metrics["dice"]
+        == run.evaluator.state.metrics["dice_object"]
+        == pytest.approx(np.mean(scores))
+    )
+
+
+def test_order_of_the_loader_does_not_matter(toy):
+    run = toy()
+    first = evaluated(run)
+    table = (first / "per_case.csv").read_bytes(), (first / "summary.json").read_bytes()
+
+    class Backwards(ToyCases):
+        def __getitem__(self, key):
+            return super().__getitem__(len(self) - 1 - key)
+
+    other = toy(name="other")
+    other.evaluator.data_loader.dataset.__class__ = Backwards
+    second = evaluated(other)
+    assert ((second / "per_case.csv").read_bytes(), (second / "summary.json").read_bytes()) == table
+
+
+def test_groups_of_the_datalist_reach_the_interval(toy):
+    alone = json.loads((evaluated(toy(name="alone")) / "summary.json").read_text())
+    together = json.loads((evaluated(toy(name="together"), ["p", "p", "p"]) / "summary.json").read_text())
+    assert alone["dice"]["object"]["ci_low"] < alone["dice"]["object"]["ci_high"]
+    assert together["dice"]["object"]["ci_low"] is None
+    assert together["dice"]["object"]["mean"] == alone["dice"]["object"]["mean"]
+
+
+def test_a_second_evaluation_counts_no_case_twice(toy):
+    run = toy()
+    folder = evaluated(run)
+    first = (folder / "per_case.csv").read_text()
+    run.evaluator.run()
+    assert (folder / "per_case.csv").read_text() == first
+
+
+def test_without_a_run_folder_nothing_is_written(toy):
+    run = toy()
+    run.evaluator.run()
+    assert not run.run_folder.results.exists()
+    assert "dice_object" in run.evaluator.state.metrics

@@ -1,0 +1,72 @@
+"""Predictions of an evaluation as files and pictures."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.data import MetaTensor
+from PIL import Image
+
+from monai_seg.engines import RunFolder
+from monai_seg.inference import PredictionFiles
+
+PREDICTION = torch.tensor([[[0, 1, 2], [2, 1, 0]]])
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(path)
+    return str(path)
+
+
+def engine_of(files: list[str], *predictions: torch.Tensor) -> Engine:
+    """An evaluator that has just finished one batch of these files, as lists of samples."""
+
+    def step(engine, batch):
+        zeros = torch.zeros(predictions[0].shape)
+        engine.state.batch = [{"image": MetaTensor(zeros, meta={"filename_or_obj": file})} for file in files]
+        return [{"pred": p, "image": MetaTensor(zeros), "label": MetaTensor(zeros)} for p in predictions]
+
+    return Engine(step)
+
+
+def run(handler: PredictionFiles, engine: Engine, batches: int = 1) -> None:
+    handler.attach(engine)
+    engine.run(range(batches))
+
+
+def test_a_folder_gets_label_maps_alone(tmp_path):
+    files = [picture(tmp_path / "in" / f"{name}.png") for name in ("a", "b.1")]
+    run(PredictionFiles(output_dir=str(tmp_path / "out")), engine_of(files, PREDICTION, 2 - PREDICTION))
+    assert sorted(path.name for path in tmp_path.joinpath("out").rglob("*")) == ["a.png", "b.1.png"]
+    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).tolist() == PREDICTION[0].tolist()
+    assert np.asarray(Image.open(tmp_path / "out" / "b.1.png")).tolist() == (2 - PREDICTION[0]).tolist()
+
+
+def test_a_run_folder_gets_label_maps_and_pictures_of_the_first_cases(tmp_path):
+    files = [picture(tmp_path / "in" / f"{name}.png") for name in "abc"]
+    folder = RunFolder(tmp_path, run_dir=tmp_path / "run")
+    run(PredictionFiles(folder, figure_count=2), engine_of(files, *[PREDICTION] * 3))
+    assert sorted(path.name for path in folder.predictions.iterdir()) == ["a.png", "b.png", "c.png"]
+    assert sorted(path.name for path in folder.figures.iterdir()) == ["a.png", "b.png"]
+    assert Image.open(folder.figures / "a.png").size == (4 * 246, 26 + 246 + 26)
+
+
+def test_a_volume_keeps_its_geometry(tmp_path):
+    affine = np.diag([-2.0, 1.0, 3.0, 1.0])
+    nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), affine), tmp_path / "a.nii.gz")
+    prediction = PREDICTION[..., None].expand(1, 2, 3, 4).float()
+    run(PredictionFiles(output_dir=tmp_path / "out"), engine_of([str(tmp_path / "a.nii.gz")], prediction))
+    written = nib.load(tmp_path / "out" / "a.nii.gz")
+    assert np.array_equal(written.affine, affine)
+    assert np.array_equal(np.asanyarray(written.dataobj), prediction[0].numpy())
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_one_place_is_needed_and_no_more(tmp_path, both):
+    places = {"run_folder": RunFolder(tmp_path), "output_dir": tmp_path} if both else {}
+    with pytest.raises(ValueError, match="give either run_folder or output_dir"):
+        PredictionFiles(**places)
