@@ -61,6 +61,16 @@ def bundle_root() -> str:
     raise RuntimeError("the folder of this bundle is not known here; add the key bundle_root with its path")
 
 
+def remember_bundle_root() -> None:
+    """Let the running parser evaluate its ``bundle_root`` now, while the workflow that knows it is on the call stack.
+
+    Tools ask a parser for the folder later, when nothing on the stack tells it.
+    """
+    parser = running_parser()
+    if "bundle_root" in parser:
+        parser.get_parsed_content("bundle_root")
+
+
 def _root_of(config_folder: Path) -> str:
     folder = config_folder.resolve()
     return str(folder.parent if folder.name == "configs" else folder)

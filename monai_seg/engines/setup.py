@@ -11,6 +11,7 @@ from types import TracebackType
 
 from monai.utils import set_determinism
 
+from monai_seg.engines.configuration import remember_bundle_root
 from monai_seg.engines.distribution import start_distribution
 from monai_seg.engines.key_check import check_keys
 
@@ -28,6 +29,7 @@ def set_up(seed: int = 0) -> None:
     """
     sys.excepthook = _show_own_errors_plainly
     check_keys()
+    remember_bundle_root()
     start_distribution()
     set_determinism(seed)
     _keep_freed_memory()

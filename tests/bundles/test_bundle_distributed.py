@@ -9,12 +9,10 @@ import pytest
 import torch
 from bundle_helpers import REPOSITORY, Task, as_arguments, command, load, quietly, refused, run, write_pictures
 
-from monai_seg.engines import CheckpointError
+from monai_seg.engines import CheckpointError, evaluation_sampler
+from monai_seg.engines.sampling import TooFewCasesError
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo"),
-]
+needs_gloo = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
 
 
 def launched(task: Task, run_id: str, **overrides: object) -> None:
@@ -27,11 +25,13 @@ def launched(task: Task, run_id: str, **overrides: object) -> None:
 @pytest.fixture(scope="module")
 def trained_by_two(tmp_path_factory, membrane) -> tuple[Task, Path]:
     folder = tmp_path_factory.mktemp("distributed")
-    task = Task(membrane.name, write_pictures(folder / "data", 14, seed=3), membrane.overrides)
+    task = Task(membrane.name, write_pictures(folder / "data", 24, seed=3), membrane.overrides)
     launched(task, "training", run_dir=folder / "run")
     return task, folder / "run"
 
 
+@needs_gloo
+@pytest.mark.slow
 def test_two_processes_train_one_network(trained_by_two):
     _, folder = trained_by_two
     last = load(folder / "checkpoints" / "last.pt")
@@ -41,6 +41,8 @@ def test_two_processes_train_one_network(trained_by_two):
     assert len(list((folder / "tensorboard").iterdir())) == 1
 
 
+@needs_gloo
+@pytest.mark.slow
 def test_two_processes_evaluate_to_the_same_bytes(trained_by_two, tmp_path):
     task, folder = trained_by_two
     for name in ("one", "two"):
@@ -53,7 +55,16 @@ def test_two_processes_evaluate_to_the_same_bytes(trained_by_two, tmp_path):
     assert one == two
 
 
+@needs_gloo
+@pytest.mark.slow
 def test_what_two_processes_began_one_process_cannot_resume(trained_by_two):
     task, folder = trained_by_two
     with refused(CheckpointError, "iterations per epoch", "number of processes"):
         run(task, "training", run_dir=str(folder), resume=True, max_epochs=3)
+
+
+def test_more_processes_than_cases_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(TooFewCasesError, match="2 cases to evaluate on 3 processes"):
+        evaluation_sampler(["a", "b"])
+    assert list(evaluation_sampler(["a", "b", "c", "d"])) == [0, 3]

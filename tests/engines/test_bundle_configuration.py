@@ -42,13 +42,13 @@ def test_the_folder_is_found_from_any_working_directory(config_file, tmp_path, m
         workflow = make(config_file=given, workflow_type="train")
         if make is ConfigWorkflow:
             workflow.initialize()
-        assert workflow.parser.get_parsed_content("bundle_root") == str(config_file.parents[1])
+        assert workflow.bundle_root == str(config_file.parents[1])
 
 
 def test_a_bundle_without_a_configs_folder_is_its_own_root(tmp_path):
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(CONFIG))
     workflow = create_workflow(config_file=str(tmp_path / "train.yaml"), workflow_type="train")
-    assert workflow.parser.get_parsed_content("bundle_root") == str(tmp_path)
+    assert workflow.bundle_root == str(tmp_path)
 
 
 def test_the_folder_is_found_where_a_command_parses_without_a_workflow(config_file):
@@ -58,6 +58,13 @@ def test_the_folder_is_found_where_a_command_parses_without_a_workflow(config_fi
         return parser.get_parsed_content("bundle_root")
 
     assert export(str(config_file)) == export([str(config_file)]) == str(config_file.parents[1])
+
+
+def test_the_folder_that_was_remembered_answers_from_anywhere(tmp_path):
+    config = CONFIG | {"initialize": ["$engines.configuration.remember_bundle_root()"]}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    workflow = create_workflow(config_file=str(tmp_path / "train.yaml"), workflow_type="train")
+    assert workflow.parser.get_parsed_content("bundle_root") == str(tmp_path)
 
 
 def test_a_bare_parser_cannot_know_the_folder():

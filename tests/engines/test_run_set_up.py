@@ -16,7 +16,8 @@ from monai_seg.engines import setup as first_steps
 @pytest.fixture(autouse=True)
 def process_as_it_was(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(first_steps, "check_keys", lambda: None)
+    for what_needs_a_configuration in ("check_keys", "remember_bundle_root"):
+        monkeypatch.setattr(first_steps, what_needs_a_configuration, lambda: None)
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     yield
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
