@@ -33,12 +33,12 @@ def desk(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
-    for kind, count, image, label in (("volumes", 8, "imagesTr", "labelsTr"), ("cells", 8, "images", "masks")):
+    for kind, count, image, label in (("volumes", 8, "imagesTr", "labelsTr"), ("cells", 20, "images", "masks")):
         source = Path(sample_data(kind))
         for part in (image, label):
             (folder / kind / part).mkdir(parents=True)
-            for file in sorted((source / part).iterdir())[:count]:
-                shutil.copy(file, folder / kind / part)
+            for number, file in enumerate(sorted((source / part).iterdir())[:count]):
+                shutil.copy(file, folder / kind / part / f"patient{number // 2}_{file.name}")
     return folder
 
 

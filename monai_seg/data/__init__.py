@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monai_seg.data.cases import external_cases, images
+    from monai_seg.data.cases import external_cases, images, require_readable
     from monai_seg.data.datalist_store import data_hash, read_datalist, write_datalist
     from monai_seg.data.fault import DataError, Fault
     from monai_seg.data.integrity import check, require_sound
@@ -25,6 +25,7 @@ _HOMES = {
     "external_cases": "cases",
     "images": "cases",
     "read_datalist": "datalist_store",
+    "require_readable": "cases",
     "require_sound": "integrity",
     "sample_data": "samples",
     "sections": "sectioning",
@@ -41,6 +42,7 @@ __all__ = [
     "external_cases",
     "images",
     "read_datalist",
+    "require_readable",
     "require_sound",
     "sample_data",
     "sections",

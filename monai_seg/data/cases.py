@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from monai_seg.data.check_case import Expected, check_case
 from monai_seg.data.datalist_store import image_hash
-from monai_seg.data.fault import Fault, fact
+from monai_seg.data.fault import DataError, Fault, fact
 from monai_seg.data.layouts import Record, read_listing
 from monai_seg.data.layouts.files import IMAGE_EXTENSIONS, extension, is_clutter
-from monai_seg.data.layouts.listing import SECTIONS, LayoutError, is_labelled
+from monai_seg.data.layouts.listing import SECTIONS, LayoutError, first_image, is_labelled
 
 
 def external_cases(dataset_dir: str | os.PathLike[str]) -> list[Record]:
@@ -24,6 +26,27 @@ def external_cases(dataset_dir: str | os.PathLike[str]) -> list[Record]:
     if not cases:
         raise LayoutError(Fault("", f"no labelled case in {listing.root}", (), "add masks: a test needs a reference"))
     return [record | {"sha256": image_hash(record)} for record in cases]
+
+
+def require_readable(
+    records: Sequence[Record], spatial_dims: int | None = None, in_channels: int | None = None
+) -> None:
+    """Read each image once and raise if any cannot be used, so that a prediction does not die of its last file.
+
+    Args:
+        records: from `images`.
+        spatial_dims: number of axes that the network takes.
+        in_channels: number of channels that it takes.
+
+    Raises:
+        DataError: lists the faults of all images.
+    """
+    expected = Expected(spatial_dims=spatial_dims, in_channels=in_channels)
+    faults = [
+        fault for record in records for fault in check_case(record, Path(first_image(record)).parent, expected).faults
+    ]
+    if faults:
+        raise DataError(faults, f"{len(records)} images")
 
 
 def images(dataset_dir: str | os.PathLike[str]) -> list[Record]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from monai_seg.engines.distribution import device, world_size
+from monai_seg.engines.precision import autocast_dtype
 
 PACKAGES = (
     "monai-seg",
@@ -41,6 +42,7 @@ def environment() -> dict[str, Any]:
         "git_revision": _git_revision(),
         "device": str(used),
         "device_name": _device_name(used),
+        "precision_of_amp_auto": str(autocast_dtype("auto", used) or torch.float32).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "processes": world_size(),
     }

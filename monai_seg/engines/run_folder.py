@@ -13,6 +13,7 @@ import yaml
 
 import monai_seg.data as data
 from monai_seg.data.atomic import remove_leftovers, write_text_atomic
+from monai_seg.data.samples import is_sample_data
 from monai_seg.engines.configuration import running_configuration
 from monai_seg.engines.distribution import from_first_rank, rank, wait_for_all_ranks
 from monai_seg.engines.environment import environment
@@ -62,7 +63,8 @@ class RunFolder:
         """Make the folder of a new run, or open that of a run to go on with. Every rank must call it.
 
         Raises:
-            RunFolderError: a new run would overwrite an old one, or there is no run to resume.
+            RunFolderError: a new run would overwrite an old one, or none is named and there is none to resume. A folder
+                that is named and not there is begun: the kill may have come before it was made.
         """
         if not self._is_named:
             self.path = from_first_rank(self.newest("last.pt") if self.resume else self._new())
@@ -73,8 +75,9 @@ class RunFolder:
         wait_for_all_ranks()
         if rank() == 0:
             self._record()
+            _log_to(self.path / "train.log")
+            logger.info("run folder: %s", self.path)
         wait_for_all_ranks()
-        logger.info("run folder: %s", self.path)
 
     def open(self) -> None:
         """Open a finished run to evaluate it; a data set other than its own is an external one.
@@ -87,7 +90,8 @@ class RunFolder:
         if not self.best_model.is_file():
             raise RunFolderError(f"{self.path} holds no checkpoints/best.pt\n  mend   train first, or name a --run_dir")
         stored = self._stored_datalist()
-        if stored and not self._is_own(stored):
+        # Sample data are what a bundle falls back to: they stand for "no data named", not for an external test set.
+        if stored and not self._is_own(stored) and not is_sample_data(self.dataset_dir):
             self._external = Path(self.dataset_dir).resolve().name.removesuffix(".json")
         wait_for_all_ranks()
 
@@ -202,6 +206,17 @@ class RunFolder:
                 + "\n  mend   take these files out of the external data set"
             )
         return cases
+
+
+def _log_to(file: Path) -> None:
+    """Write what is logged to a file too, instead of that of an earlier run of this process."""
+    package = logging.getLogger("monai_seg")
+    for earlier in [handler for handler in package.handlers if isinstance(handler, logging.FileHandler)]:
+        package.removeHandler(earlier)
+        earlier.close()
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    package.addHandler(handler)
 
 
 def _say_what_changed(before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -42,16 +42,22 @@ def case_panel(
     """
     arrays = [np.asarray(torch.as_tensor(item).detach().cpu()) for item in (image, reference, prediction)]
     size = spacing or (1.0,) * (arrays[0].ndim - 1)
-    rows = [_row(*planes) for planes in _planes(arrays, size)]
+    tile = _tile_size(arrays[0])
+    rows = [_row(planes, tile) for planes in _planes(arrays, size, tile)]
     body = np.concatenate([np.pad(row, ((0, _GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
-    return np.concatenate([_heading(body.shape[1]), body, _legend(body.shape[1], class_names)])
+    return np.concatenate([_heading(tile), body, _legend(tile, class_names)])
 
 
-def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...]) -> list[list[np.ndarray]]:
+def _tile_size(image: np.ndarray) -> int:
+    """Side of a tile in pixels: a picture may be twice as large as a plane of a volume, of which there are three."""
+    return _TILE if image.ndim == 4 else min(2 * _TILE, max(_TILE, *image.shape[1:]))
+
+
+def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...], tile: int) -> list[list[np.ndarray]]:
     """The 2D planes to draw, each array resized so that a pixel is square."""
     image, reference, _ = arrays
     if image.ndim == 3:
-        return [[_resized(array, (spacing[0], spacing[1])) for array in arrays]]
+        return [[_resized(array, (spacing[0], spacing[1]), tile) for array in arrays]]
     structure = np.argwhere(reference[0] > 0)
     centre = structure.mean(axis=0).round().astype(int) if len(structure) else np.array(image.shape[1:]) // 2
     planes = []
@@ -59,20 +65,21 @@ def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...]) -> list[list[n
         rest = [spacing[other] for other in range(3) if other != axis]
         # Transposed and turned upside down, so that axial planes look as radiologists see them.
         cut = [np.take(array, centre[axis], axis=axis + 1).swapaxes(1, 2)[:, ::-1] for array in arrays]
-        planes.append([_resized(array, (rest[1], rest[0])) for array in cut])
+        planes.append([_resized(array, (rest[1], rest[0]), tile) for array in cut])
     return planes
 
 
-def _resized(array: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+def _resized(array: np.ndarray, spacing: tuple[float, float], tile: int) -> np.ndarray:
     """An array ``(C, H, W)`` scaled into a square tile; nearest neighbour, since labels have no in-between."""
     height, width = array.shape[1] * spacing[0], array.shape[2] * spacing[1]
-    scale = _TILE / max(height, width)
+    scale = tile / max(height, width)
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     index = [np.minimum((np.arange(n) * m / n).astype(int), m - 1) for n, m in zip(shape, array.shape[1:], strict=True)]
     return array[:, index[0]][:, :, index[1]]
 
 
-def _row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def _row(planes: list[np.ndarray], tile: int) -> np.ndarray:
+    image, reference, prediction = planes
     grey = _grey(image)
     tiles = [
         grey,
@@ -80,7 +87,7 @@ def _row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np
         _overlay(grey, prediction[0], CLASS_COLOURS),
         _overlay(grey, _error_kinds(reference[0], prediction[0]), tuple(colour for _, colour in LEGEND)),
     ]
-    return np.concatenate([_framed(tile) for tile in tiles], axis=1)
+    return np.concatenate([_framed(each, tile) for each in tiles], axis=1)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
@@ -109,26 +116,27 @@ def _overlay(grey: np.ndarray, labels: np.ndarray, colours: tuple[tuple[int, int
     return drawn.astype(np.uint8)
 
 
-def _framed(tile: np.ndarray) -> np.ndarray:
-    """The tile in the middle of a square, with a gap to its right."""
-    top, left = (_TILE - tile.shape[0]) // 2, (_TILE - tile.shape[1]) // 2
-    frame = np.full((_TILE, _TILE + _GAP, 3), 24, np.uint8)
-    frame[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+def _framed(drawn: np.ndarray, tile: int) -> np.ndarray:
+    """The drawing in the middle of a square, with a gap to its right."""
+    top, left = (tile - drawn.shape[0]) // 2, (tile - drawn.shape[1]) // 2
+    frame = np.full((tile, tile + _GAP, 3), 24, np.uint8)
+    frame[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     return frame
 
 
-def _heading(width: int) -> np.ndarray:
-    strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
+def _heading(tile: int) -> np.ndarray:
+    strip = Image.new("RGB", (len(HEADINGS) * (tile + _GAP), _HEAD), (24, 24, 24))
     draw = ImageDraw.Draw(strip)
     for column, text in enumerate(HEADINGS):
-        draw.text((column * (_TILE + _GAP) + 6, 5), text, fill=(235, 235, 235), font=ImageFont.load_default(14))
+        draw.text((column * (tile + _GAP) + 6, 5), text, fill=(235, 235, 235), font=ImageFont.load_default(14))
     return np.array(strip)
 
 
-def _legend(width: int, class_names: Sequence[str]) -> np.ndarray:
+def _legend(tile: int, class_names: Sequence[str]) -> np.ndarray:
+    width = len(HEADINGS) * (tile + _GAP)
     strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
     classes = [(name, CLASS_COLOURS[index % len(CLASS_COLOURS)]) for index, name in enumerate(class_names)]
-    for left, entries in ((_TILE + _GAP + 6, classes), (width - 372, LEGEND)):
+    for left, entries in ((tile + _GAP + 6, classes), (width - 372, LEGEND)):
         _entries(ImageDraw.Draw(strip), left, entries)
     return np.array(strip)
 

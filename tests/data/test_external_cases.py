@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_seg.data import LayoutError, external_cases, images
+from monai_seg.data import DataError, LayoutError, external_cases, images, require_readable
 
 
 def picture(path: Path, value: int) -> Path:
@@ -80,3 +80,19 @@ def test_a_place_without_images_is_named(tmp_path, make):
     make(tmp_path / "nowhere")
     with pytest.raises(LayoutError, match="nowhere"):
         images(tmp_path / "nowhere")
+
+
+def test_all_images_that_cannot_be_predicted_are_named_at_once(tmp_path):
+    names = ("sound", "truncated", "colour")
+    for name in names:
+        channels = (3,) if name == "colour" else ()
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, *channels), np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    whole = (tmp_path / "truncated.png").read_bytes()
+    (tmp_path / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError) as caught:
+        require_readable(images(tmp_path), spatial_dims=2, in_channels=1)
+    assert "truncated.png" in str(caught.value)
+    assert "colour.png" in str(caught.value)
+    assert "sound.png" not in str(caught.value)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from monai_seg.data import samples
-from monai_seg.data.samples import SAMPLE_KINDS, cells, fields, sample_data, volumes
+from monai_seg.data.samples import SAMPLE_KINDS, cells, fields, is_sample_data, sample_data, volumes
 
 TRAINING = [f"volume_{index:03d}.nii.gz" for index in range(volumes.N_TRAINING)]
 SECTIONS = [f"section_{index:02d}.png" for index in range(cells.N_IMAGES)]
@@ -251,3 +251,10 @@ def test_unknown_kind_names_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match=r"seed is -1; give a whole number"):
         sample_data("cells", tmp_path, seed=-1)
     assert os.listdir(tmp_path) == []
+
+
+def test_sample_data_are_told_from_a_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MONAI_SEG_CACHE", str(tmp_path / "cache"))
+    assert is_sample_data(tmp_path / "cache" / "cells-v1-seed0")
+    assert not is_sample_data(tmp_path / "cells-v1-seed0")
+    assert not is_sample_data(tmp_path / "cache" / "mine")

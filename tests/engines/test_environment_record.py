@@ -26,6 +26,7 @@ def test_record_is_json_and_says_what_ran():
     assert abs((datetime.now(timezone.utc) - datetime.fromisoformat(record["time"])).total_seconds()) < 60
     assert "pytest" in record["command"]
     assert record["device_name"]
+    assert record["precision_of_amp_auto"] in ("float32", "bfloat16", "float16")
 
 
 def test_revision_of_the_checkout_or_nothing(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +23,15 @@ def pairs(folder: Path, first: int = 0, count: int = 6) -> Path:
             (folder / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((2, 2), value, np.uint8)).save(folder / kind / f"case_{value}.png")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was():
+    yield
+    package = logging.getLogger("monai_seg")
+    for handler in [handler for handler in package.handlers if isinstance(handler, logging.FileHandler)]:
+        package.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
@@ -88,7 +98,7 @@ def test_runs_lie_beside_the_bundles_or_inside_a_bundle_elsewhere(bundle, tmp_pa
 def test_a_begun_run_records_configuration_data_and_environment(bundle, data):
     folder = begin(bundle, data, seed=3)
     assert sorted(path.name for path in folder.path.iterdir()) == [
-        "checkpoints", "config.yaml", "datalist.json", "environment.json",
+        "checkpoints", "config.yaml", "datalist.json", "environment.json", "train.log",
     ]  # fmt: skip
     assert folder.path.parent == folder.runs
     config = yaml.safe_load((folder.path / "config.yaml").read_text())
@@ -100,6 +110,19 @@ def test_a_begun_run_records_configuration_data_and_environment(bundle, data):
     assert {name: cases(part) for name, part in folder.sections.items()} == {
         name: cases(part) for name, part in RunFolder(bundle, data, seed=3).sections.items()
     }
+
+
+def test_each_run_logs_to_its_own_file_and_a_resumed_one_goes_on_with_it(bundle, data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "monai_seg")
+    logger = logging.getLogger("monai_seg.handlers.console")
+    for name in ("first", "second"):
+        begin(bundle, data, run_dir=tmp_path / name)
+        logger.info("a line of the %s run: größer", name)
+    begin(bundle, data, run_dir=tmp_path / "first", resume=True)
+    logger.info("a line of the resumed run")
+    lines = {name: (tmp_path / name / "train.log").read_text("utf-8") for name in ("first", "second")}
+    assert lines["first"].count("a line of the first run: größer") == lines["first"].count("resumed run") == 1
+    assert lines["second"].count("a line of") == lines["second"].count("a line of the second run: größer") == 1
 
 
 def test_two_runs_within_a_second_get_two_folders(bundle, data, monkeypatch):
@@ -267,3 +290,13 @@ def test_cases_of_the_own_test_section_may_be_in_an_external_set(bundle, data, t
     folder = RunFolder(bundle, tmp_path / "other", run_dir=tmp_path / "run")
     folder.open()
     assert cases(folder.sections["test"]) == [Path(tested["image"]).stem]
+
+
+def test_sample_data_stand_for_no_data_named(bundle, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONAI_SEG_CACHE", str(tmp_path / "cache"))
+    run = finish(begin(bundle, data, tmp_path / "mine"))
+    sample = pairs(tmp_path / "cache" / "cells-v1-seed0", first=50)
+    folder = RunFolder(bundle, sample, run_dir=tmp_path / "mine")
+    folder.open()
+    assert folder.results == tmp_path / "mine" / "metrics"
+    assert cases(folder.sections["test"]) == cases(run.sections["test"])

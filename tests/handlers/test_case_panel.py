@@ -82,7 +82,7 @@ def test_colour_images_keep_their_colours_and_two_channels_show_the_first():
         ((10, 10), (1.0, 2.0), (120, 240)),
         ((10, 20), (2.0, 1.0), (240, 240)),
         ((1, 1), None, (240, 240)),
-        ((480, 1), None, (240, 1)),
+        ((240, 1), None, (240, 1)),
     ],
 )
 def test_proportions_are_those_of_the_body(shape, spacing, visible):

@@ -49,6 +49,12 @@ def sample_data(kind: str, cache_dir: str | os.PathLike[str] | None = None, seed
     return folder
 
 
+def is_sample_data(dataset_dir: str | os.PathLike[str], cache_dir: str | os.PathLike[str] | None = None) -> bool:
+    """Whether a folder is one that `sample_data` made."""
+    parent, name = os.path.split(os.path.realpath(dataset_dir))
+    return parent == os.path.realpath(_cache_root(cache_dir)) and name.startswith(tuple(f"{k}-v" for k in SAMPLE_KINDS))
+
+
 def _cache_root(cache_dir: str | os.PathLike[str] | None) -> str:
     chosen = cache_dir or os.environ.get("MONAI_SEG_CACHE") or os.path.join("~", ".cache", "monai-seg")
     return os.path.abspath(os.path.expanduser(chosen))
