@@ -93,12 +93,24 @@ def prepare_network(
         network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
     if compile:
         torch._dynamo.config.suppress_errors = True
-        network.compile()
+        network.compile(dynamic=False)  # with symbolic shapes the compiler stops on some networks
     if world_size() == 1:
         return network
     # A one-GPU machine under torchrun and the CPU take no device_ids.
     ids = [device.index] if device.type == "cuda" else None
     return torch.nn.parallel.DistributedDataParallel(network, device_ids=ids)
+
+
+def stop_compiling(network: torch.nn.Module) -> bool:
+    """Let a compiled network run eagerly from now on.
+
+    Returns:
+        Whether it was compiled.
+    """
+    module = bare(network)
+    was_compiled = module._compiled_call_impl is not None
+    module._compiled_call_impl = None
+    return was_compiled
 
 
 def bare(network: torch.nn.Module) -> torch.nn.Module:

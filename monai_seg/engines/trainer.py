@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,9 @@ from monai.utils.enums import CommonKeys as Keys
 from monai_seg.data.counter_seed import counter_seed
 from monai_seg.data.epoch_sampler import EpochSampler
 from monai_seg.engines.distribution import rank
-from monai_seg.engines.precision import AutocastInferer, autocast_dtype
+from monai_seg.engines.precision import AutocastInferer, autocast_dtype, stop_compiling
+
+logger = logging.getLogger(__name__)
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -81,6 +84,20 @@ class Trainer(SupervisedTrainer):
             sampler.set_position(self.state.epoch, start=done * self.data_loader.batch_size)
 
     def _iteration(self, engine: Any, batchdata: dict[str, torch.Tensor]) -> dict:
+        try:
+            return self._step(batchdata)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            # What the compiler gets wrong may show in the backward pass only. A step that failed left no trace, as its
+            # random numbers are counted, so it is done again.
+            if not stop_compiling(self.network):
+                raise
+            logger.warning(
+                "the compiled network failed (%s); training goes on without torch.compile",
+                str(error).partition("\n")[0],
+            )
+            return self._step(batchdata)
+
+    def _step(self, batchdata: dict[str, torch.Tensor]) -> dict:
         torch.manual_seed(counter_seed(self.seed, self.state.iteration, rank()))
         inputs, targets = self.prepare_batch(batchdata, self.state.device, self.non_blocking, **self.to_kwargs)[:2]
         # Meta data has done its work; tracking it through the network costs more than a small network itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class TensorBoardReview:
         if self._writer is None:
             self._make_writer(engine.state.iteration)
             if self.graph_of is not None:
-                self._draw_graph(engine)
+                self._draw_graph(engine, self.graph_of)
 
     def _make_writer(self, iteration: int) -> None:
         purge = iteration + 1 if iteration else None
@@ -143,9 +144,11 @@ class TensorBoardReview:
         count = min(self.cases, len(files))
         return {files[index * len(files) // count] for index in range(count)}
 
-    def _draw_graph(self, engine: Any) -> None:
+    def _draw_graph(self, engine: Any, network: torch.nn.Module) -> None:
         sample = next(iter(engine.data_loader))[Keys.IMAGE][:1].as_tensor().to(engine.state.device)
-        self.writer.add_graph(self.graph_of, sample)
+        network = copy.deepcopy(network)
+        network._compiled_call_impl = None  # a compiled network cannot be traced
+        self.writer.add_graph(network, sample)
 
     def _close(self) -> None:
         metrics = {

@@ -150,3 +150,16 @@ def test_names_of_a_batch_in_all_its_forms(tmp_path):
     assert case_files([cases[0], cases[2]]) == [names[0], names[2]]
     assert case_files({"image": [cases[0]["image"], cases[1]["image"]]}) == names[:2]
     assert case_files({"image": torch.zeros(2, 1, 4, 4)}) == []
+
+
+def test_a_step_that_the_compiler_breaks_is_done_again_without_it(toy, caplog):
+    def broken(*args, **kwargs):
+        raise AssertionError("expected size 8==8, stride 1==64")
+
+    plain, compiled = toy(name="plain"), toy(name="compiled")
+    compiled.network._compiled_call_impl = broken
+    for run in (plain, compiled):
+        run.train()
+    assert "goes on without torch.compile" in caplog.text
+    for expected, found in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
+        assert torch.equal(expected, found)
