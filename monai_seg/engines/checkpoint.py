@@ -18,6 +18,10 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, foreign, or of another run."""
 
 
+class NonFiniteWeightsError(FloatingPointError):
+    """A network holds NaN or infinite weights and was not saved; the older checkpoint is still there."""
+
+
 def save_checkpoint(path: Path, state: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:
     """Write the state of several objects in one file, so that a kill at any moment loses nothing that was there.
 
@@ -25,7 +29,12 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], facts: Mapping[str, An
         path: file to write or replace.
         state: objects with ``state_dict``, by name; a network is stored without the wrapper of several processes.
         facts: plain numbers, text and lists to keep beside them.
+
+    Raises:
+        NonFiniteWeightsError: a network's weights are not finite; the file stays as it was.
     """
+    for name, item in state.items():
+        _refuse_non_finite(name, item, path)
     content = {name: _unwrapped(item).state_dict() for name, item in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
@@ -91,6 +100,17 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             "  mend   use the version of monai-seg that environment.json of the run names"
         )
     return content
+
+
+def _refuse_non_finite(name: str, item: Any, path: Path) -> None:
+    if not isinstance(item, torch.nn.Module):
+        return
+    broken = [key for key, value in _unwrapped(item).named_parameters() if not torch.isfinite(value).all()]
+    if broken:
+        raise NonFiniteWeightsError(
+            f"{len(broken)} weights of the {name} are not finite, such as {broken[0]}; {path} was left as it was\n"
+            "  mend   lower learning_rate, or bound the gradients with --train#trainer#max_gradient_norm 12"
+        )
 
 
 def _unwrapped(item: Any) -> Any:

@@ -42,7 +42,9 @@ def check_keys() -> None:
 def unknown_keys(config: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each key of a configuration that nothing reads."""
     read = set(_references(config)) | set(_PROPERTY_IDS) | set(_RUN_IDS)
-    yield from _unknown_in(config, "", read)
+    yield from _unread_in(config, "", read)
+    for key_id, component in _components(config, ""):
+        yield from _unknown_arguments(component, key_id)
 
 
 def _references(config: Any) -> Iterator[str]:
@@ -57,22 +59,29 @@ def _references(config: Any) -> Iterator[str]:
         yield from ReferenceResolver.match_refs_pattern(config)
 
 
-def _unknown_in(config: dict[str, Any], parent: str, read: set[str]) -> Iterator[str]:
+def _unread_in(config: dict[str, Any], parent: str, read: set[str]) -> Iterator[str]:
     for key, value in config.items():
         key_id = f"{parent}{SEPARATOR}{key}" if parent else str(key)
         used_as_whole = key_id in read
         used_in_part = any(other.startswith(key_id + SEPARATOR) for other in read)
         if not used_as_whole and not used_in_part:
             yield _message(key_id, str(key), [str(other) for other in config if _is_read(str(other), parent, read)])
-        if ConfigComponent.is_instantiable(value):
-            yield from _unknown_arguments(value, key_id)
-        elif isinstance(value, dict) and not used_as_whole:
-            yield from _unknown_in(value, key_id, read)
+        if isinstance(value, dict) and not used_as_whole and not ConfigComponent.is_instantiable(value):
+            yield from _unread_in(value, key_id, read)
 
 
 def _is_read(key: str, parent: str, read: set[str]) -> bool:
     key_id = f"{parent}{SEPARATOR}{key}" if parent else str(key)
     return any(other == key_id or other.startswith(key_id + SEPARATOR) for other in read)
+
+
+def _components(config: Any, parent: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every dictionary with a ``_target_``, however deep, with its id."""
+    if ConfigComponent.is_instantiable(config):
+        yield parent, config
+    if isinstance(config, (dict, list)):
+        for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+            yield from _components(value, f"{parent}{SEPARATOR}{key}" if parent else str(key))
 
 
 def _unknown_arguments(component: dict[str, Any], key_id: str) -> Iterator[str]:

@@ -13,10 +13,15 @@ from PIL import Image
 
 from monai_seg.data.atomic import atomic_path
 from monai_seg.data.layouts.files import stem
+from monai_seg.data.layouts.listing import first_image
 from monai_seg.engines.run_folder import RunFolder
 from monai_seg.engines.trainer import case_files
 from monai_seg.handlers.panel import case_panel
-from monai_seg.inference.label_map_file import write_label_map
+from monai_seg.inference.label_map_file import prediction_name, write_label_map
+
+
+class NameCollisionError(ValueError):
+    """Two inputs of one evaluation bear the same name, so that one prediction would replace the other."""
 
 
 class PredictionFiles:
@@ -50,7 +55,20 @@ class PredictionFiles:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._refuse_collisions)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+
+    def _refuse_collisions(self, engine: Any) -> None:
+        taken: dict[str, str] = {}
+        for record in engine.data_loader.dataset.data:
+            file = first_image(record)
+            other = taken.setdefault(prediction_name(file), file)
+            if other != file:
+                raise NameCollisionError(
+                    f"two inputs would get the same prediction {prediction_name(file)}\n"
+                    f"  first   {other}\n  second  {file}\n"
+                    "  mend   rename one of them, or predict their folders one after the other"
+                )
 
     def _write(self, engine: Any) -> None:
         for sample, output in zip(engine.state.batch, engine.state.output, strict=True):

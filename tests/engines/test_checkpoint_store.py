@@ -13,7 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monai_seg.engines import checkpoint
-from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint, read_checkpoint, save_checkpoint
+from monai_seg.engines.checkpoint import (
+    CheckpointError,
+    NonFiniteWeightsError,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 
 def network(features: int = 2, seed: int = 0) -> torch.nn.Module:
@@ -239,3 +245,15 @@ def test_another_optimizer_is_told(file):
     groups = [{"params": [parameter]} for parameter in model.parameters()]
     with pytest.raises(CheckpointError, match="does not fit this bundle's optimizer"):
         load_checkpoint(file, {"optimizer": torch.optim.AdamW(groups)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_never_replace_finite_ones(tmp_path, value):
+    file, state = tmp_path / "last.pt", trained()
+    save_checkpoint(file, state)
+    before = file.read_bytes()
+    with torch.no_grad():
+        state["model"][0].weight[1, 2] = value
+    with pytest.raises(NonFiniteWeightsError, match=r"(?s)0\.weight.*max_gradient_norm"):
+        save_checkpoint(file, state)
+    assert file.read_bytes() == before

@@ -101,6 +101,18 @@ def test_what_nothing_reads_is_found(config, key):
     assert found.startswith(f"unknown key '{key}'")
 
 
+def test_arguments_are_checked_however_deep_their_component_lies():
+    flip = {"_target_": "RandFlipd", "keys": "image", "proba": 0.5}
+    config = {
+        "both": {"_target_": "Compose", "transforms": [flip]},
+        "parts": {"one": flip},
+        "run": ["$@both", "$@parts"],
+    }
+    found = sorted(unknown_keys(config))
+    assert [line.split("'")[1] for line in found] == ["both#transforms#0#proba", "parts#one#proba"]
+    assert all("did you mean 'prob'?" in line for line in found)
+
+
 def test_all_of_them_are_listed():
     config = {"one": 1, "two": 2, "loss": {"_target_": "DiceLoss", "sigmod": True}, "run": "@loss"}
     assert [line.split("'")[1] for line in unknown_keys(config)] == ["one", "two", "loss#sigmod"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from monai_seg.engines import RunFolder
 from monai_seg.inference import PredictionFiles
+from monai_seg.inference.prediction_files import NameCollisionError
 
 PREDICTION = torch.tensor([[[0, 1, 2], [2, 1, 0]]])
 
@@ -30,7 +33,9 @@ def engine_of(files: list[str], *predictions: torch.Tensor) -> Engine:
         engine.state.batch = [{"image": MetaTensor(zeros, meta={"filename_or_obj": file})} for file in files]
         return [{"pred": p, "image": MetaTensor(zeros), "label": MetaTensor(zeros)} for p in predictions]
 
-    return Engine(step)
+    engine = Engine(step)
+    engine.data_loader = SimpleNamespace(dataset=SimpleNamespace(data=[{"image": file} for file in files]))
+    return engine
 
 
 def run(handler: PredictionFiles, engine: Engine, batches: int = 1) -> None:
@@ -70,3 +75,11 @@ def test_one_place_is_needed_and_no_more(tmp_path, both):
     places = {"run_folder": RunFolder(tmp_path), "output_dir": tmp_path} if both else {}
     with pytest.raises(ValueError, match="give either run_folder or output_dir"):
         PredictionFiles(**places)
+
+
+def test_two_inputs_of_one_name_are_refused_before_anything_is_predicted(tmp_path):
+    files = [picture(tmp_path / part / "a.png") for part in ("left", "right")]
+    with pytest.raises(NameCollisionError) as caught:
+        run(PredictionFiles(output_dir=tmp_path / "out"), engine_of(files, PREDICTION, PREDICTION))
+    assert all(file in str(caught.value) for file in files)
+    assert not (tmp_path / "out").exists()
