@@ -1,4 +1,4 @@
-"""Every command in the README and in docs/ runs, in the order of the pages, as a reader would run it."""
+"""Every command of the README, docs/ and the bundles' pages runs, page after page, as a reader would run it."""
 
 import os
 import re
@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 PAGES = [
     REPOSITORY / "README.md",
     *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict")),
+    *sorted(REPOSITORY.glob("bundles/*/docs/README.md")),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TINY = ["--max_epochs", "1", "--network_def#features", "[4,4,4,4,4,4]"]
@@ -59,7 +60,7 @@ def test_pages_hold_commands():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_commands_of_a_page_run(page, desk):
     # Each page stands alone: what it takes for granted is a run named runs/mine.
     run = desk / "runs" / "mine"
