@@ -75,7 +75,8 @@ class ConsoleProgress:
             parts += [f"{name} {_shown(metrics[name])}" for name in self.evaluator.metric_names]
             best = self.selection
             parts.append("(best)" if best.best_epoch == state.epoch else f"(best {_shown(best.best_metric)})")
-        parts.append(f"{time.monotonic() - self._began:.1f} s")
+        if self._losses:  # not so where a resumed run closes the epoch in which it was stopped
+            parts.append(f"{time.monotonic() - self._began:.1f} s")
         logger.info("  ".join(parts))
 
     def _stop_bar(self) -> None:

@@ -46,3 +46,12 @@ def test_other_ranks_are_silent(toy, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     toy().train()
     assert epoch_lines(caplog) == []
+
+
+def test_an_epoch_that_is_only_closed_tells_no_time(toy, caplog):
+    """A resumed run may begin with the end of an epoch: nothing was trained, so there is no loss and no duration."""
+    caplog.set_level(logging.INFO)
+    run = toy()
+    run.trainer.state.epoch = 1
+    run.console._end_epoch(run.trainer)
+    assert epoch_lines(caplog) == ["epoch 1/2"]
