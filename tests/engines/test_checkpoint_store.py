@@ -257,3 +257,22 @@ def test_weights_that_are_not_finite_never_replace_finite_ones(tmp_path, value):
     with pytest.raises(NonFiniteWeightsError, match=r"(?s)0\.weight.*max_gradient_norm"):
         save_checkpoint(file, state)
     assert file.read_bytes() == before
+
+
+def test_an_average_of_weights_is_kept_like_everything_else(tmp_path):
+    def averaged(seed):
+        state = trained(seed)
+        average = torch.optim.swa_utils.AveragedModel(
+            state["model"], multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
+        )
+        average.update_parameters(network(seed=seed + 10))
+        average.update_parameters(network(seed=seed + 20))
+        return state | {"average": average}
+
+    saved, other = averaged(0), averaged(1)
+    save_checkpoint(tmp_path / "last.pt", saved)
+    load_checkpoint(tmp_path / "last.pt", other)
+    for name in ("model", "average"):
+        for key, value in saved[name].state_dict().items():
+            assert torch.equal(value, other[name].state_dict()[key]), (name, key)
+    assert int(other["average"].n_averaged) == 2
