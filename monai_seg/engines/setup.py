@@ -50,7 +50,8 @@ def _show_own_errors_plainly(kind: type[BaseException], error: BaseException, tr
 def _keep_freed_memory() -> None:
     """Let glibc reuse the large blocks that each step frees, instead of asking the kernel for zeroed pages again.
 
-    A 3D U-Net on two cores trained a step in 1.05 s instead of 1.4 s. PyTorch's GPU memory is not concerned.
+    With such thresholds set through glibc's environment variables, a 3D U-Net on two cores trained a step in 1.05 s
+    instead of 1.4 s (four steps in one process each). PyTorch's GPU memory is not concerned.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from PIL import Image
 from monai_seg.data.atomic import atomic_path
 from monai_seg.data.layouts.files import stem
 from monai_seg.data.layouts.listing import first_image
+from monai_seg.engines.distribution import rank
 from monai_seg.engines.run_folder import RunFolder
 from monai_seg.engines.trainer import case_files
 from monai_seg.handlers.panel import case_panel
 from monai_seg.inference.label_map_file import prediction_name, write_label_map
+
+_QUIET_S = 2.0  # shorter evaluations report no progress
+logger = logging.getLogger(__name__)
 
 
 class NameCollisionError(ValueError):
@@ -52,11 +58,14 @@ class PredictionFiles:
         self.run_folder, self.figure_count, self.class_names = run_folder, figure_count, list(class_names)
         self.output_dir = Path(output_dir or "")
         self._drawn = 0
+        self._told_at = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
         engine.add_event_handler(Events.STARTED, self._refuse_collisions)
+        engine.add_event_handler(Events.STARTED, self._start_clock)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
 
     def _refuse_collisions(self, engine: Any) -> None:
         taken: dict[str, str] = {}
@@ -79,6 +88,15 @@ class PredictionFiles:
             if self.run_folder is not None and self._drawn < self.figure_count:
                 self._drawn += 1
                 self._draw(output, self.run_folder.figures / f"{stem(file)}.png")
+
+    def _tell(self, engine: Any) -> None:
+        """Say every few seconds how far it is; a short evaluation says nothing."""
+        if rank() == 0 and time.monotonic() - self._told_at > _QUIET_S:
+            self._told_at = time.monotonic()
+            logger.info("%d of %d cases", engine.state.iteration, engine.state.epoch_length)
+
+    def _start_clock(self) -> None:
+        self._told_at = time.monotonic()
 
     def _draw(self, output: dict, path: Path) -> None:
         reference = output[Keys.LABEL]

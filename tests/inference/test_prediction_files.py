@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from monai_seg.engines import RunFolder
-from monai_seg.inference import PredictionFiles
+from monai_seg.inference import PredictionFiles, prediction_files
 from monai_seg.inference.prediction_files import NameCollisionError
 
 PREDICTION = torch.tensor([[[0, 1, 2], [2, 1, 0]]])
@@ -83,3 +83,14 @@ def test_two_inputs_of_one_name_are_refused_before_anything_is_predicted(tmp_pat
         run(PredictionFiles(output_dir=tmp_path / "out"), engine_of(files, PREDICTION, PREDICTION))
     assert all(file in str(caught.value) for file in files)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_long_evaluation_says_how_far_it_is_and_a_short_one_nothing(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "monai_seg")
+    files = [picture(tmp_path / "in" / "a.png")]
+    for seconds, expected in ((0.5, ["5 of 6 cases"]), (0.01, [])):
+        now = iter([index * seconds for index in range(100)])
+        monkeypatch.setattr(prediction_files.time, "monotonic", lambda now=now: next(now))
+        caplog.clear()
+        run(PredictionFiles(output_dir=tmp_path / "out"), engine_of(files, PREDICTION), batches=6)
+        assert caplog.messages[:1] == expected
