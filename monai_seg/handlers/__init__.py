@@ -6,6 +6,7 @@ from monai_seg.handlers.checkpoints import Checkpoints
 from monai_seg.handlers.console import ConsoleProgress
 from monai_seg.handlers.model_selection import ModelSelection
 from monai_seg.handlers.schedule import CosineSchedule
+from monai_seg.handlers.surface_dice import SurfaceDice
 from monai_seg.handlers.tensorboard import TensorBoardReview
 from monai_seg.handlers.validation import IntervalValidation
 
@@ -17,5 +18,6 @@ __all__ = [
     "CosineSchedule",
     "IntervalValidation",
     "ModelSelection",
+    "SurfaceDice",
     "TensorBoardReview",
 ]

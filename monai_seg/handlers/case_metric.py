@@ -20,3 +20,5 @@ class CaseMetric(IgniteMetricHandler):
         self, metric_fn: CumulativeIterationMetric, prediction: str = Keys.PRED, save_details: bool = True
     ) -> None:
         super().__init__(metric_fn, output_transform=from_engine([prediction, Keys.LABEL]), save_details=save_details)
+        # Ignite would hand over lists case by case, as new views: metrics could not share what they find on a batch.
+        self._skip_unrolling = True

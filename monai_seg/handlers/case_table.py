@@ -52,12 +52,12 @@ class CaseTable:
     def _finish(self, engine: Any) -> None:
         # The details of the metrics come gathered in the order of the ranks; the names follow them.
         files = [file for files in from_all_ranks(list(self._files)) for file in files]
-        order = np.argsort(np.array(files), kind="stable")
-        files = [files[index] for index in order]
+        # A sampler that pads its ranks to one length gives some cases twice; each counts once.
+        files, order = (each.tolist() for each in np.unique(np.array(files), return_index=True))
         tables = {name: values.cpu().double().numpy()[order] for name, values in engine.state.metric_details.items()}
         groups = _groups(engine.data_loader.dataset.data, files)
         for name, table in tables.items():
-            means = _nanmean(table)
+            means = _nanmean(_by_group(table, groups))
             engine.state.metrics[name] = float(_nanmean(means))
             for class_name, value in zip(self.class_names, means, strict=True):
                 engine.state.metrics[f"{name}_{class_name}"] = float(value)
@@ -99,12 +99,16 @@ def per_case_csv(cases: Sequence[str], class_names: Sequence[str], tables: dict[
 def summarise(
     class_names: Sequence[str], tables: dict[str, np.ndarray], groups: Sequence[str] | None = None
 ) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """Mean, 95% interval, number of values and of undefined ones, for each metric and class and for their average.
+    """Mean, median, 95% interval and numbers of values, for each metric and class and for the average over classes.
+
+    The cases of a group, such as the images of a patient, are averaged first, so that each patient weighs the same
+    and is drawn as a whole for the interval. ``n`` and ``n_empty`` count cases with and without a defined value,
+    ``n_groups`` what was averaged. Voxels are never pooled.
 
     Args:
         class_names: name of each column.
         tables: for each metric the values ``(N, C)``, NaN where undefined.
-        groups: which cases belong together, such as those of one patient, for the interval.
+        groups: which cases belong together; None: each is a group of its own.
     """
     summary: dict = {}
     for name, table in tables.items():
@@ -115,15 +119,29 @@ def summarise(
 
 
 def _summary_of(values: np.ndarray, groups: Sequence[str] | None) -> dict[str, float | int | None]:
-    low, high = bootstrap_interval(values, groups)
+    rows = _by_group(values, groups)
+    low, high = bootstrap_interval(rows)
+    averages = _nanmean(rows.T)
+    averages = averages[~np.isnan(averages)]
     defined = ~np.isnan(values).all(axis=1)
     return {
-        "mean": _number(float(_nanmean(_nanmean(values)))),
+        "mean": _number(float(_nanmean(_nanmean(rows)))),
+        "median": float(np.median(averages)) if len(averages) else None,
         "ci_low": _number(low),
         "ci_high": _number(high),
         "n": int(defined.sum()),
         "n_empty": int((~defined).sum()),
+        "n_groups": len(averages),
     }
+
+
+def _by_group(values: np.ndarray, groups: Sequence[str] | None) -> np.ndarray:
+    """Mean of each group and class, ``(G, C)``, NaN where undefined in all of its cases."""
+    if groups is None:
+        return values
+    names = list(dict.fromkeys(groups))
+    members = np.array(groups)
+    return np.stack([_nanmean(values[members == name]) for name in names])
 
 
 def _nanmean(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,38 @@
 from monai_seg.metrics.bootstrap import bootstrap_interval
 from monai_seg.metrics.case_loss import CaseLoss
 from monai_seg.metrics.empty_case import apply_empty_policy
-from monai_seg.metrics.overlap import Accuracy, Dice, IoU
-from monai_seg.metrics.surface import SurfaceDice
+from monai_seg.metrics.mask_metric import MaskMetric
+from monai_seg.metrics.masks import MaskError
+from monai_seg.metrics.overlap import Accuracy, Dice, IoU, Precision, Recall, Specificity, VolumeError
+from monai_seg.metrics.pooled_overlap import PooledDice, PooledIoU
+from monai_seg.metrics.reduction import reduce_cases
+from monai_seg.metrics.surface import (
+    AverageSymmetricSurfaceDistance,
+    HausdorffDistance,
+    MeanAverageSurfaceDistance,
+    SurfaceDice,
+    surface_dice,
+)
 
-__all__ = ["Accuracy", "CaseLoss", "Dice", "IoU", "SurfaceDice", "apply_empty_policy", "bootstrap_interval"]
+__all__ = [
+    "Accuracy",
+    "AverageSymmetricSurfaceDistance",
+    "CaseLoss",
+    "Dice",
+    "HausdorffDistance",
+    "IoU",
+    "MaskError",
+    "MaskMetric",
+    "MeanAverageSurfaceDistance",
+    "PooledDice",
+    "PooledIoU",
+    "Precision",
+    "Recall",
+    "Specificity",
+    "SurfaceDice",
+    "VolumeError",
+    "apply_empty_policy",
+    "bootstrap_interval",
+    "reduce_cases",
+    "surface_dice",
+]

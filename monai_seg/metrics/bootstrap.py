@@ -27,6 +27,9 @@ def bootstrap_interval(
     Shape:
         values ``(N, C)`` or ``(N,)``, float.
 
+    Raises:
+        ValueError: not each row has a group.
+
     Returns:
         Lower and upper end; NaN where fewer than two groups have a value, since one says nothing of its spread.
 
@@ -36,6 +39,8 @@ def bootstrap_interval(
     table = np.asarray(values, dtype=float)
     table = table[:, None] if table.ndim == 1 else table
     names = list(range(len(table))) if groups is None else list(groups)
+    if len(names) != len(table):
+        raise ValueError(f"{len(names)} groups for {len(table)} rows; name the group of each")
     # Sums and counts of each group make a resample one matrix product instead of a gather of all its cases.
     unique = {name: index for index, name in enumerate(dict.fromkeys(names))}
     membership = np.zeros((len(unique), len(table)))

@@ -1,15 +1,30 @@
 """What a metric says where a mask is empty: the one policy of every metric, table and mean in this project.
 
-===========  ============  =======================================================================
+===========  ============  ============================================================================================
 reference    prediction    value
-===========  ============  =======================================================================
+===========  ============  ============================================================================================
 not empty    not empty     as computed
-empty        not empty     the metric's worst value: 0 for overlap and NSD
-not empty    empty         the metric's worst value: 0 for overlap and NSD, image diagonal for HD95
+empty        not empty     the metric's worst value
+not empty    empty         the metric's worst value
 empty        empty         undefined: NaN here, an empty cell in a table, left out of the mean, counted in ``n_empty``
-===========  ============  =======================================================================
+===========  ============  ============================================================================================
 
 A missed structure thus always costs, and a structure that is rightly absent never earns (MONAI#9095, MONAI#7504).
+
+===============================================  ======================================================================
+metric                                           worst value
+===============================================  ======================================================================
+Dice, IoU, precision, recall, boundary IoU,      0
+surface Dice (NSD)
+lesion F1, precision and recall, panoptic        0; what is empty is what holds no component
+quality (PQ, SQ, RQ)
+Hausdorff distance (HD, HD95), average surface   the image's diagonal, which no distance exceeds, in the unit of the
+distance (ASD, ASSD)                             spacing
+volume error                                     2: -2 for a missed structure, +2 for one that is not there, if signed
+specificity                                      0; it is the recall of what is not of the class, so the policy asks
+                                                 whether that is empty: a mask fills the image
+accuracy                                         none: it counts what is rightly left out too, and is always defined
+===============================================  ======================================================================
 """
 
 from __future__ import annotations
@@ -32,9 +47,8 @@ def apply_empty_policy(
         worst: the metric's worst value.
 
     Shape:
-        all ``(B, C)`` (``worst`` may be a number). Gives ``(B, C)`` in the dtype of ``value``.
+        all ``(B, C)`` (``worst`` may be a number, or ``(B, 1)``). Gives ``(B, C)`` in the dtype of ``value``.
     """
-    worst_value = torch.as_tensor(worst, dtype=value.dtype, device=value.device)
-    value = torch.where(prediction_empty ^ reference_empty, worst_value, value)
-    undefined = torch.full((), float("nan"), dtype=value.dtype, device=value.device)
-    return torch.where(prediction_empty & reference_empty, undefined, value)
+    # Plain numbers go to the device with the kernel; a tensor made of one would wait for it.
+    found = torch.where(prediction_empty ^ reference_empty, worst, value)
+    return torch.where(prediction_empty & reference_empty, torch.nan, found).to(value.dtype)

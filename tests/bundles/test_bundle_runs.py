@@ -31,7 +31,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from monai_seg.engines import RunFolderError
 
 CLASSES = {HIPPOCAMPUS: ["anterior", "posterior"], MEMBRANE: ["membrane"]}
-METRICS = {HIPPOCAMPUS: ["dice", "iou", "nsd"], MEMBRANE: ["dice", "iou", "nsd", "accuracy"]}
+METRICS = {HIPPOCAMPUS: ["dice", "iou", "nsd", "hd95"], MEMBRANE: ["dice", "iou", "nsd", "accuracy", "hd95"]}
 
 
 def stem(path: str) -> str:
@@ -101,8 +101,9 @@ def test_table_has_one_row_for_each_case_and_class(finished):
     assert list(table[0]) == ["case", "class", *METRICS[name]]
     cases = sorted(stem(record["image"]) for record in sections(finished.path)["test"])
     assert [(row["case"], row["class"]) for row in table] == [(case, each) for case in cases for each in CLASSES[name]]
-    values = [row[metric] for row in table for metric in METRICS[name]]
+    values = [row[metric] for row in table for metric in METRICS[name] if metric != "hd95"]
     assert all(value == "" or 0 <= float(value) <= 1 for value in values)
+    assert all(row["hd95"] == "" or 0 <= float(row["hd95"]) < 1000 for row in table)
 
 
 def test_summary_is_the_mean_of_the_table(finished):
@@ -112,7 +113,7 @@ def test_summary_is_the_mean_of_the_table(finished):
     for metric, classes in summary.items():
         assert list(classes) == [*CLASSES[name], "mean"]
         for class_name, entry in classes.items():
-            assert list(entry) == ["mean", "ci_low", "ci_high", "n", "n_empty"]
+            assert list(entry) == ["mean", "median", "ci_low", "ci_high", "n", "n_empty", "n_groups"]
             cells = [row[metric] for row in table if row["class"] == class_name]
             if class_name != "mean":
                 defined = [float(cell) for cell in cells if cell]
@@ -175,7 +176,8 @@ def test_tensorboard_holds_scalars_layout_and_pictures(finished):
     events.Reload()
     tags = events.Tags()
     wanted = {"loss/train", "loss/validation", "learning_rate/group_0", "speed/seconds_per_step", "dice/mean"}
-    wanted |= {f"{metric}/{each}" for metric in METRICS[finished.task.name] for each in CLASSES[finished.task.name]}
+    watched = [metric for metric in METRICS[finished.task.name] if metric != "hd95"]  # that one waits for the test
+    wanted |= {f"{metric}/{each}" for metric in watched for each in CLASSES[finished.task.name]}
     assert wanted <= set(tags["scalars"])
     length = load(finished.path / "checkpoints" / "last.pt")["facts"]["epoch_length"]
     assert [event.step for event in events.Scalars("loss/train")] == [length, 2 * length]

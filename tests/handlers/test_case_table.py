@@ -35,17 +35,21 @@ def test_summary_by_hand():
     summary = summarise(CLASSES, {"dice": DICE})["dice"]
     assert list(summary) == ["anterior", "posterior", "mean"]
     low, high = bootstrap_interval(DICE[:, :1])
-    assert summary["anterior"] == {"mean": 0.75, "ci_low": low, "ci_high": high, "n": 3, "n_empty": 0}
+    counts = {"n": 3, "n_empty": 0, "n_groups": 3}
+    assert summary["anterior"] == {"mean": 0.75, "median": 0.75, "ci_low": low, "ci_high": high, **counts}
     # One value says nothing of its spread.
-    assert summary["posterior"] == {"mean": 0.25, "ci_low": None, "ci_high": None, "n": 1, "n_empty": 2}
+    counts = {"n": 1, "n_empty": 2, "n_groups": 1}
+    assert summary["posterior"] == {"mean": 0.25, "median": 0.25, "ci_low": None, "ci_high": None, **counts}
     assert summary["mean"]["mean"] == 0.5
+    assert summary["mean"]["median"] == 0.5  # of 0.5, (0.75 + 0.25) / 2 and 1
     assert (summary["mean"]["n"], summary["mean"]["n_empty"]) == (3, 0)
     assert 0.25 <= summary["mean"]["ci_low"] < summary["mean"]["ci_high"] <= 1
 
 
 def test_summary_of_nothing_defined_is_json_without_nan():
     summary = summarise(["object"], {"dice": np.full((2, 1), NAN)})["dice"]
-    assert summary["object"] == {"mean": None, "ci_low": None, "ci_high": None, "n": 0, "n_empty": 2}
+    counts = {"n": 0, "n_empty": 2, "n_groups": 0}
+    assert summary["object"] == {"mean": None, "median": None, "ci_low": None, "ci_high": None, **counts}
     json.dumps(summary, allow_nan=False)
 
 
@@ -55,6 +59,14 @@ def test_cases_of_one_patient_widen_the_interval():
     alone, together = (summarise(["object"], {"dice": values}, given)["dice"]["object"] for given in (None, groups))
     assert together["mean"] == pytest.approx(alone["mean"]) == pytest.approx(0.5)
     assert together["ci_high"] - together["ci_low"] > 2 * (alone["ci_high"] - alone["ci_low"])
+
+
+def test_a_patient_weighs_the_same_with_one_image_or_with_nine():
+    values = np.array([0.9] * 9 + [0.1])[:, None]
+    entry = summarise(["object"], {"dice": values}, ["p"] * 9 + ["q"])["dice"]["object"]
+    assert entry["mean"] == entry["median"] == pytest.approx(0.5)
+    assert (entry["n"], entry["n_groups"]) == (10, 2)
+    assert (entry["ci_low"], entry["ci_high"]) == pytest.approx((0.1, 0.9))
 
 
 def test_summary_in_a_terminal():
@@ -136,6 +148,24 @@ def test_a_second_evaluation_counts_no_case_twice(toy):
     first = (folder / "per_case.csv").read_text()
     run.evaluator.run()
     assert (folder / "per_case.csv").read_text() == first
+
+
+def test_cases_that_a_sampler_repeats_count_once(toy):
+    first = (evaluated(toy(name="once")) / "summary.json").read_bytes()
+
+    class Padded(ToyCases):
+        def __len__(self):
+            return VALIDATION_CASES + 2
+
+        def __getitem__(self, key):
+            return super().__getitem__(key % VALIDATION_CASES)
+
+    run = toy(name="padded")
+    run.evaluator.data_loader.dataset.__class__ = Padded
+    run.evaluator.state.epoch_length = None
+    folder = evaluated(run)
+    assert len((folder / "per_case.csv").read_text().splitlines()) == 1 + VALIDATION_CASES
+    assert (folder / "summary.json").read_bytes() == first
 
 
 def test_without_a_run_folder_nothing_is_written(toy):

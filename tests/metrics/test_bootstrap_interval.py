@@ -74,6 +74,11 @@ def test_equal_values_have_no_spread_and_seed_fixes_the_rest():
     assert bootstrap_interval(values, seed=1, resamples=50) != bootstrap_interval(values, seed=2, resamples=50)
 
 
+def test_each_row_needs_a_group():
+    with pytest.raises(ValueError, match="2 groups for 3 rows; name the group of each"):
+        bootstrap_interval(np.array([0.1, 0.2, 0.3]), groups=["p", "q"])
+
+
 def test_more_confidence_is_wider():
     values = np.linspace(0, 1, 12)
     ends = [bootstrap_interval(values, confidence=share) for share in (0.5, 0.8, 0.95)]
