@@ -1,4 +1,4 @@
-"""Every command of the README, docs/ and the bundles' pages runs, page after page, as a reader would run it."""
+"""Every command and example of the README, docs/ and the bundles' pages runs, as a reader would run it."""
 
 import os
 import re
@@ -17,6 +17,7 @@ PAGES = [
     *sorted(REPOSITORY.glob("bundles/*/docs/README.md")),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TINY = ["--max_epochs", "1", "--network_def#features", "[4,4,4,4,4,4]"]
 # These run the suite itself, or belong to the shell of the reader.
 NOT_HERE = ("scripts/test", "source ")
@@ -57,6 +58,14 @@ def prepared(command: str, desk: Path) -> list[str]:
 
 def test_pages_hold_commands():
     assert [len(commands_of(page)) > 0 for page in PAGES] == [True] * len(PAGES)
+
+
+def test_examples_run():
+    pages = [*PAGES, *REPOSITORY.glob("docs/*.md")]
+    examples = {page.name: "\n".join(EXAMPLE.findall(page.read_text())) for page in pages}
+    assert examples["metrics.md"]
+    for code in filter(None, examples.values()):
+        exec(code, {})
 
 
 @pytest.mark.slow
