@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from monai_seg.cli.check import check
+from monai_seg.cli.predict import predict
 from monai_seg.cli.split import split
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ def _monai_seg(
 
 app.command()(check)
 app.command()(split)
+app.command()(predict)
 
 
 def main() -> None:

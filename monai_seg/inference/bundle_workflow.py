@@ -1,0 +1,174 @@
+"""A bundle that is ready to predict: its `inferring` workflow with the chosen weights, and its recipe for scenes."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from ignite.engine import Engine, Events
+from monai.bundle import create_workflow
+
+from monai_seg.engines.precision import autocast_dtype
+from monai_seg.engines.trainer import case_files
+from monai_seg.inference.consensus import Consensus
+from monai_seg.inference.scene_prediction import Decision, ScenePredictor
+from monai_seg.inference.scene_recipe import cleaning_of, decision_of, set_threshold, window_of
+from monai_seg.inference.tile_preprocessing import TilePreprocessing
+from monai_seg.inference.weights import find_weights, load_weights
+
+_IMAGE = "_meta_#network_data_format#inputs#image"
+_PREDICTION = "_meta_#network_data_format#outputs#pred"
+
+
+class BundleError(ValueError):
+    """A folder is no bundle, or none that predicts label maps."""
+
+
+class BundleWorkflow:
+    """A semantic bundle, built once for a list of inputs.
+
+    Args:
+        bundle: its folder.
+        runs: folders of the runs whose best models predict together; none: `find_weights` chooses.
+        test_time_augmentation: average over the symmetries of the grid.
+        threshold: probability to take instead of the bundle's.
+        dataset_dir: a datalist with the images that are to go through the workflow.
+        output_dir: folder of their predictions.
+
+    Raises:
+        BundleError: the folder is no bundle, or one of another task.
+        CheckpointError, RunFolderError: there are no weights that fit.
+        NotStreamableError: a threshold or an average is asked for, and the postprocessing has no place for it.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        runs: Sequence[Path] = (),
+        test_time_augmentation: bool = False,
+        threshold: float | None = None,
+        dataset_dir: Path | None = None,
+        output_dir: Path | None = None,
+    ) -> None:
+        _refuse_no_bundle(bundle)
+        paths = [find_weights(bundle, run) for run in runs] or [find_weights(bundle)]
+        folders = {"run_dir": runs[0] if runs else None, "dataset_dir": dataset_dir, "output_dir": output_dir}
+        named = {key: str(path.resolve()) for key, path in folders.items() if path}
+        self._workflow = _opened(bundle, **named, **_network_of_run(paths[0]))
+        network = self._get("network")
+        load_weights(network, paths[0])
+        networks = [network, *(load_weights(copy.deepcopy(network), path) for path in paths[1:])]
+        self.device = torch.device(self._get("device"))
+        self._threshold, self._decision = threshold, None
+        if threshold is not None or test_time_augmentation or len(networks) > 1:
+            self._decision = decision_of(self._get("postprocessing"), threshold)
+        if threshold is not None:
+            set_threshold(self._get("postprocessing"), threshold)
+        self.network: torch.nn.Module = network
+        if self._decision and (test_time_augmentation or len(networks) > 1):
+            self.network = Consensus(networks, self._decision.activation, test_time_augmentation).eval()
+
+    @property
+    def spatial_dims(self) -> int:
+        """Axes that the network takes."""
+        return len(self._workflow.parser[f"{_IMAGE}#spatial_shape"])
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the network takes."""
+        return int(self._workflow.parser[f"{_IMAGE}#num_channels"])
+
+    def tile_preprocessing(self) -> TilePreprocessing:
+        """How tiles are normalised.
+
+        Raises:
+            NotStreamableError: the bundle's preprocessing cannot be done tile by tile.
+        """
+        return TilePreprocessing.of(self._get("preprocessing"))
+
+    def scene_predictor(self) -> ScenePredictor:
+        """The bundle for scenes.
+
+        Raises:
+            NotStreamableError: the bundle does something that a scene cannot follow.
+        """
+        postprocessing = self._get("postprocessing")
+        decision: Decision = self._decision or decision_of(postprocessing)
+        window, cleaning = window_of(self._get("inferer")), cleaning_of(postprocessing)
+        return ScenePredictor(self._with_autocast(), window, decision, cleaning, self.device)
+
+    def run(self, told: Callable[[str], None]) -> None:
+        """Run the bundle's `inferring`; ``told`` hears of each file whose prediction is written."""
+        evaluator = self._get("evaluator")
+        evaluator.network = self.network
+
+        def tell(engine: Engine) -> None:
+            for file in case_files(engine.state.batch):
+                told(file)
+
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, tell)
+        self._workflow.run()
+
+    def _get(self, key: str) -> Any:
+        return self._workflow.parser.get_parsed_content(key)
+
+    def _with_autocast(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The network in the precision of the bundle's evaluator, which itself would want images."""
+        amp = self._get("evaluator#amp") if "evaluator#amp" in self._workflow.parser else False
+        dtype = autocast_dtype(amp, self.device)
+
+        def predict(tiles: torch.Tensor) -> torch.Tensor:
+            context: AbstractContextManager = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+            with context:
+                return self.network(tiles)
+
+        return predict
+
+
+def _refuse_no_bundle(bundle: Path) -> None:
+    if not (bundle / "configs" / "inference.yaml").is_file():
+        mend = "name the folder of a bundle; unpack an export first"
+        raise BundleError(f"{bundle} is no bundle: it has no configs/inference.yaml\n  mend   {mend}")
+
+
+def _network_of_run(weights: Path) -> dict[str, Any]:
+    """The network that a run was trained with: it may have overridden the bundle's."""
+    config = weights.parent.parent / "config.yaml"
+    if not config.is_file():
+        return {}
+    trained = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return {key: trained[key] for key in ("network_def",) if isinstance(trained, dict) and key in trained}
+
+
+def _opened(bundle: Path, **overrides: Any) -> Any:
+    with warnings.catch_warnings(), _without_remarks():
+        warnings.filterwarnings("ignore", message="parsing config_file")  # a configuration is code
+        workflow = create_workflow(
+            config_file=str(bundle / "configs" / "inference.yaml"),
+            workflow_type="infer",
+            run_id="inferring",
+            logging_file=False,
+            **overrides,
+        )
+    kind = workflow.parser.get(f"{_PREDICTION}#type", "nothing")
+    if kind != "image" or "inferring" not in workflow.parser:
+        raise BundleError(f"{bundle} predicts no label maps: its metadata.json says that it gives {kind}")
+    return workflow
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Without MONAI's warning that the workflow has no logging file."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
