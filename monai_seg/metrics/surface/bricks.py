@@ -75,11 +75,10 @@ def _tolerance_masks(
     single: bool,
 ) -> ToleranceMasks:
     offsets, masks, allowed = neighbours(halo), [], []
-    bit = np.uint64(1) << np.arange(BRICK_PLACES, dtype=np.uint64)
     for offset in offsets:
         distance = place_distances(offset, log2_sides, spacing)
         within = np.stack([is_within(distance, tolerance, single) for tolerance in tolerances])
-        masks.append(np.where(within, bit, np.uint64(0)).sum(axis=-1, dtype=np.uint64))
+        masks.append(np.packbits(within, axis=-1, bitorder="little").view(np.uint64)[..., 0])
         allowed.append(within.sum(axis=-1).max(axis=0))
     order = np.argsort(-np.stack(allowed), axis=0, kind="stable")
     order = order[: max(1, int((np.stack(allowed) > 0).sum(axis=0).max()))]

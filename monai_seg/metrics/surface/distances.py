@@ -12,6 +12,7 @@ from monai_seg.metrics.surface.areas import element_areas
 from monai_seg.metrics.surface.elements import SurfaceElements
 from monai_seg.metrics.surface.lattice import CORNERS
 from monai_seg.metrics.surface.nearest import nearest_distances
+from monai_seg.metrics.surface.whole_sums import whole_sums
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,15 @@ class SurfaceDistances:
 
     def sums(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight of each surface, and sum of weight times distance: ``(B, C, 2)`` each, float64; prediction first."""
-        weights = torch.zeros(self.surfaces, dtype=torch.float64, device=self.device)
-        moments = torch.zeros_like(weights)
-        for part in self.parts:
-            weight = torch.ones_like(part.distance) if part.weight is None else part.weight
-            weights.index_add_(0, part.surface, weight)
-            moments.index_add_(0, part.surface, weight * part.distance)
         shape = (self.batch, self.channels, 2)
-        return weights.view(shape), moments.view(shape)
+        if any(part.weight is None for part in self.parts):
+            weights, each = self.counts().double(), [part.distance for part in self.parts]
+        else:
+            weighted = [(part.surface, part.weight) for part in self.parts if part.weight is not None]
+            weights = whole_sums(weighted, self.surfaces, self.device).view(shape)
+            each = [part.weight * part.distance for part in self.parts if part.weight is not None]
+        moments = [(part.surface, values) for part, values in zip(self.parts, each, strict=True)]
+        return weights, whole_sums(moments, self.surfaces, self.device).view(shape)
 
     def maximum(self) -> torch.Tensor:
         """Largest distance of each surface to the other: ``(B, C, 2)``, float64; -infinity without elements."""

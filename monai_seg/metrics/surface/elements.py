@@ -17,7 +17,7 @@ from monai_seg.metrics.surface.replay import Replay
 _BLOCK_VOXELS = {"cpu": 1 << 21, "other": 1 << 27}
 # Elements are kept between passes up to this number, and found anew in each pass beyond it.
 _KEPT_ELEMENTS = 1 << 24
-_JOINED_ELEMENTS = 1 << 19
+_JOINED_ELEMENTS = 1 << 17
 
 
 class SurfaceElements:

@@ -107,10 +107,10 @@ class HausdorffDistance(SurfaceDistanceMetric):
         start = count.cumsum(0) - count
         last = (start + count - 1).clamp_(min=0)
         if weight is None:
-            place = start + share * (count - 1).clamp_(min=0).double()
-            low = torch.minimum(place.floor().long(), last)
+            rank = share * (count - 1).clamp_(min=0).double()
+            low = torch.minimum(start + rank.long(), last)
             high = torch.minimum(low + 1, last)
-            return torch.lerp(distance[low], distance[high], place - low).view(shape)
+            return torch.lerp(distance[low], distance[high], rank.frac()).view(shape)
         surface = torch.arange(count.shape[0], device=count.device)
         owner = surface.repeat_interleave(count, output_size=distance.shape[0])
         reached = _cumulated(weight, start, owner)
@@ -121,21 +121,19 @@ class HausdorffDistance(SurfaceDistanceMetric):
 
 
 def _cumulated(weight: torch.Tensor, start: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
-    """Weights cumulated within each surface: ``(K,)``, float64, in an arbitrary unit.
+    """Weights cumulated within each surface: ``(K,)``, float64.
 
-    They are summed as whole numbers, in two parts of 31 bits, so that neither rounding nor the other surfaces, which
-    may be larger by far, have a part in where a share of a surface is reached.
+    They are summed as whole numbers, so that neither rounding nor the other surfaces, which may be larger by far, have
+    a part in where a share of a surface is reached.
 
     Args:
         weight: of the elements, by surface, ``(K,)``.
         start: first element of each surface, ``(S,)``.
         owner: surface of each element, ``(K,)``.
     """
-    scaled = torch.ldexp(weight, 31 - torch.frexp(weight.max()).exponent)
-    high = scaled.floor()
     cumulated = torch.zeros_like(weight)
-    for part, unit in ((high, 1.0), ((scaled - high).mul_(2.0**31).round_(), 2.0**-31)):
-        sums = part.long().cumsum(0)
+    for whole, unit in whole_parts(weight, weight.max()):
+        sums = whole.cumsum(0)
         before = torch.where(start > 0, sums[(start - 1).clamp_(min=0)], 0)
-        cumulated.add_(sums - before.index_select(0, owner), alpha=unit)
+        cumulated += (sums - before.index_select(0, owner)) * unit
     return cumulated

@@ -18,8 +18,8 @@ from __future__ import annotations
 import functools
 
 import torch
-import triton  # type: ignore
-import triton.language as tl  # type: ignore
+import triton
+import triton.language as tl
 
 from monai_seg.metrics.surface.bricks import ToleranceMasks
 from monai_seg.metrics.surface.elements import SurfaceElements
