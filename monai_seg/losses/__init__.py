@@ -1,0 +1,5 @@
+"""Losses that MONAI lacks, made as its own are."""
+
+from monai_seg.losses.focal_dice import FocalDiceLoss
+
+__all__ = ["FocalDiceLoss"]
