@@ -114,7 +114,7 @@ def farthest(case: Case) -> torch.Tensor:
 
 
 def averages(case: Case) -> torch.Tensor:
-    """Average distances, sums of which the order decides the last digit: ``(n, B, C)``."""
+    """Average distances: ``(n, B, C)``."""
     return found(case)[2]
 
 
@@ -187,7 +187,7 @@ def test_hausdorff_distance_is_the_least_tolerance_at_which_all_agrees(case):
 def test_flips_change_nothing(case, data):
     axes = data.draw(st.sets(st.integers(2, case.dims + 1), min_size=1))
     flipped = case.map(lambda labels: labels.flip(tuple(axes)))
-    for agree, one, other in zip((close, same, close), found(case), found(flipped), strict=True):
+    for agree, one, other in zip((close, same, same), found(case), found(flipped), strict=True):
         assert agree(one, other)
 
 
@@ -234,8 +234,8 @@ def test_order_of_the_classes_does_not_matter(case, data):
     names = torch.cat([torch.zeros(1), 1.0 + order.argsort()]).to(torch.uint8)
     renamed = case.map(lambda labels: names[labels.long()])
     renamed = replace(renamed, tolerances=tuple(case.tolerances[index] for index in order))
-    for agree, one, other in zip((same, same, close), found(case), found(renamed), strict=True):
-        assert agree(one[..., order], other)
+    for one, other in zip(found(case), found(renamed), strict=True):
+        assert same(one[..., order], other)
 
 
 @quick
@@ -245,8 +245,8 @@ def test_batch_is_its_cases(case, seed, count):
     sides = zip(case.masks, others.masks, strict=True)
     batch = replace(case, **dict(zip(("prediction", "reference"), map(torch.cat, sides), strict=True)))
     alone = [found(batch.map(lambda labels, index=index: labels[[index]])) for index in range(count)]
-    for agree, together, each in zip((same, same, close), found(batch), zip(*alone, strict=True), strict=True):
-        assert agree(together, torch.cat(each, dim=1))
+    for together, each in zip(found(batch), zip(*alone, strict=True), strict=True):
+        assert same(together, torch.cat(each, dim=1))
 
 
 def test_more_cases_than_a_word_has_bits():
@@ -299,8 +299,7 @@ def in_one_piece(case: Case) -> list[torch.Tensor]:
 def check_pieces(case: Case, changes: dict, monkeypatch) -> None:
     expected = in_one_piece(case)
     shrink(monkeypatch, changes)
-    for agree, one, other in zip((same, same, close), expected, found(case), strict=True):
-        assert agree(one, other)
+    assert all(map(same, expected, found(case)))
 
 
 @pytest.mark.parametrize("changes", TINY.values(), ids=TINY)
@@ -346,7 +345,7 @@ def test_many_classes_are_masks_of_their_own(classes, background):
     for metric in (HausdorffDistance, AverageSymmetricSurfaceDistance):
         together = metric(classes + 1, background)(*maps, spacing=case.spacing)
         masks = [(side[0] == labels[:, None, None, None])[:, None] for side in maps]
-        assert close(together[0], metric(2)(*masks, spacing=case.spacing)[:, 0])
+        assert same(together[0], metric(2)(*masks, spacing=case.spacing)[:, 0])
 
 
 def strided(masks: torch.Tensor) -> torch.Tensor:

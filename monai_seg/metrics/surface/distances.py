@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +14,37 @@ from monai_seg.metrics.surface.areas import element_areas
 from monai_seg.metrics.surface.elements import SurfaceElements
 from monai_seg.metrics.surface.lattice import CORNERS
 from monai_seg.metrics.surface.nearest import nearest_distances
-from monai_seg.metrics.surface.whole_sums import whole_sums
+from monai_seg.metrics.surface.whole_sums import Values, whole_sums
 
 
 @dataclass(frozen=True)
 class DistancePart:
-    """Some surface elements, ``(K,)`` each: surface as in `nearest_distances`, code, weight and distance in mm."""
+    """Some surface elements.
+
+    Attributes:
+        surface: as in `nearest_distances`, ``(K,)``.
+        code, weight: of each element, ``(K,)``; None for border voxels, which weigh 1.
+        distance: to the other surface, in mm, ``(K,)``.
+        heaviest: no weight is larger.
+        farthest: no distance is larger, but infinity.
+    """
 
     surface: torch.Tensor
     code: torch.Tensor | None
     weight: torch.Tensor | None
     distance: torch.Tensor
+    heaviest: float
+    farthest: float
+
+    def weights(self) -> Values:
+        """By surface."""
+        weight = torch.ones_like(self.distance) if self.weight is None else self.weight
+        return Values(self.surface, weight, self.heaviest)
+
+    def moments(self) -> Values:
+        """Weight times distance, by surface."""
+        moment = self.distance if self.weight is None else self.weight * self.distance
+        return Values(self.surface, moment, self.heaviest * self.farthest)
 
 
 class SurfaceDistances:
@@ -52,14 +74,9 @@ class SurfaceDistances:
     def sums(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight of each surface, and sum of weight times distance: ``(B, C, 2)`` each, float64; prediction first."""
         shape = (self.batch, self.channels, 2)
-        if any(part.weight is None for part in self.parts):
-            weights, each = self.counts().double(), [part.distance for part in self.parts]
-        else:
-            weighted = [(part.surface, part.weight) for part in self.parts if part.weight is not None]
-            weights = whole_sums(weighted, self.surfaces, self.device).view(shape)
-            each = [part.weight * part.distance for part in self.parts if part.weight is not None]
-        moments = [(part.surface, values) for part, values in zip(self.parts, each, strict=True)]
-        return weights, whole_sums(moments, self.surfaces, self.device).view(shape)
+        weights = whole_sums([part.weights() for part in self.parts], self.surfaces, self.device)
+        moments = whole_sums([part.moments() for part in self.parts], self.surfaces, self.device)
+        return weights.view(shape), moments.view(shape)
 
     def maximum(self) -> torch.Tensor:
         """Largest distance of each surface to the other: ``(B, C, 2)``, float64; -infinity without elements."""
@@ -89,9 +106,11 @@ def surface_distances(comparison: Comparison, kind: str) -> SurfaceDistances:
     spacing = comparison.map_spacing
     parts = []
     for size in dict.fromkeys(spacing):
-        areas = element_areas(size).to(elements.device) if kind == CORNERS else None
+        areas = element_areas(size) if kind == CORNERS else torch.ones(1)
+        heaviest, farthest = areas.max().item(), math.hypot(*map(operator.mul, elements.lattice.shape, size))
+        areas = areas.to(elements.device)
         maps = [index for index, each in enumerate(spacing) if each == size]
         for surface, code, distance in nearest_distances(elements, maps, size):
-            weight = None if areas is None or code is None else areas.index_select(0, code.long())
-            parts.append(DistancePart(surface, code, weight, distance))
+            weight = None if code is None else areas.index_select(0, code.long())
+            parts.append(DistancePart(surface, code, weight, distance, heaviest, farthest))
     return SurfaceDistances(parts, comparison.masks.batch, comparison.masks.channels, elements.device)

@@ -11,6 +11,7 @@ from monai_seg.metrics.mask_metric import MaskMetric
 from monai_seg.metrics.overlap_counts import histogram
 from monai_seg.metrics.surface.distances import SurfaceDistances, surface_distances
 from monai_seg.metrics.surface.lattice import CORNERS, VOXELS
+from monai_seg.metrics.surface.whole_sums import Values, whole_parts
 
 # Which surface elements distances are measured between.
 DEFINITIONS = {"subvoxel": CORNERS, "monai_border": VOXELS}
@@ -113,27 +114,27 @@ class HausdorffDistance(SurfaceDistanceMetric):
             return torch.lerp(distance[low], distance[high], rank.frac()).view(shape)
         surface = torch.arange(count.shape[0], device=count.device)
         owner = surface.repeat_interleave(count, output_size=distance.shape[0])
-        reached = _cumulated(weight, start, owner)
+        heaviest = max(part.heaviest for part in distances.parts)
+        reached = _cumulated(Values(owner, weight, heaviest), start)
         # A share that is reached exactly must not be missed by rounding: 19 of 20 equal elements are 95 per cent.
         wanted = share * reached[last] * (1 - 1e-12)
         index = start + histogram(owner[reached < wanted.index_select(0, owner)], count.shape[0])
         return distance[torch.minimum(index, last)].view(shape)
 
 
-def _cumulated(weight: torch.Tensor, start: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+def _cumulated(weights: Values, start: torch.Tensor) -> torch.Tensor:
     """Weights cumulated within each surface: ``(K,)``, float64.
 
     They are summed as whole numbers, so that neither rounding nor the other surfaces, which may be larger by far, have
     a part in where a share of a surface is reached.
 
     Args:
-        weight: of the elements, by surface, ``(K,)``.
+        weights: of the elements, by surface.
         start: first element of each surface, ``(S,)``.
-        owner: surface of each element, ``(K,)``.
     """
-    cumulated = torch.zeros_like(weight)
-    for whole, unit in whole_parts(weight, weight.max()):
+    cumulated = torch.zeros_like(weights.value)
+    for whole, unit in whole_parts(weights):
         sums = whole.cumsum(0)
         before = torch.where(start > 0, sums[(start - 1).clamp_(min=0)], 0)
-        cumulated += (sums - before.index_select(0, owner)) * unit
+        cumulated.add_(sums.sub_(before.index_select(0, weights.owner)).double(), alpha=unit)
     return cumulated
