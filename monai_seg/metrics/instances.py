@@ -9,6 +9,7 @@ import torch
 from monai_seg.metrics.comparison import Comparison
 from monai_seg.metrics.components import find_runs, join_runs, meeting_runs
 from monai_seg.metrics.overlap_counts import histogram
+from monai_seg.metrics.whole_sums import Values, whole_sums
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def match_instances(comparison: Comparison, connectivity: int, iou_threshold: fl
     cells = shape[0] * shape[1]
     kind = 2 * (~instances.predicted).long() + (~matched).long()
     right, wrong, found, missed = histogram(kind * cells + instances.cell, 4 * cells).view(4, *shape).double()
-    iou_sum = _exact_sums(iou, instances.cell[pairs[1]], cells).view(shape)
+    iou_sum = whole_sums([Values(instances.cell[pairs[1]], iou, largest=1.0)], cells, iou.device).view(shape)
     return Matches(predicted=right + wrong, referred=found + missed, right=right, found=found, iou=iou_sum)
 
 
@@ -135,14 +136,3 @@ def _greedy(pairs: torch.Tensor, iou: torch.Tensor) -> torch.Tensor:
         struck[sides[:, chosen]] = True
         left = left[~struck[sides].any(0)]
     return taken
-
-
-def _exact_sums(values: torch.Tensor, cell: torch.Tensor, cells: int) -> torch.Tensor:
-    """Sums of values from 0 to 1 to 60 binary places, whatever the order in which a device adds them."""
-    scaled = values * 2**30
-    coarse = scaled.floor()
-    fine = ((scaled - coarse) * 2**30).floor()
-    sums = torch.zeros((2, cells), dtype=torch.int64, device=values.device)
-    for total, part in zip(sums, (coarse, fine), strict=True):
-        total.scatter_add_(0, cell, part.long())
-    return sums[0].double() / 2**30 + sums[1].double() / 2**60

@@ -28,7 +28,7 @@ from monai_seg.metrics.surface import (
 from monai_seg.metrics.surface.elements import SurfaceElements
 from monai_seg.metrics.surface.lattice import CORNERS
 from monai_seg.metrics.surface.nearest import nearest_distances
-from monai_seg.metrics.surface.whole_sums import Values, whole_sums
+from monai_seg.metrics.whole_sums import Values, whole_sums
 
 try:
     import surface_distance

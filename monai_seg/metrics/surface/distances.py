@@ -14,7 +14,7 @@ from monai_seg.metrics.surface.areas import element_areas
 from monai_seg.metrics.surface.elements import SurfaceElements
 from monai_seg.metrics.surface.lattice import CORNERS
 from monai_seg.metrics.surface.nearest import nearest_distances
-from monai_seg.metrics.surface.whole_sums import Values, whole_sums
+from monai_seg.metrics.whole_sums import Values, whole_sums
 
 
 @dataclass(frozen=True)

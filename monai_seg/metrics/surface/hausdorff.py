@@ -11,7 +11,7 @@ from monai_seg.metrics.mask_metric import MaskMetric
 from monai_seg.metrics.overlap_counts import histogram
 from monai_seg.metrics.surface.distances import SurfaceDistances, surface_distances
 from monai_seg.metrics.surface.lattice import CORNERS, VOXELS
-from monai_seg.metrics.surface.whole_sums import Values, whole_parts
+from monai_seg.metrics.whole_sums import Values, whole_parts
 
 # Which surface elements distances are measured between.
 DEFINITIONS = {"subvoxel": CORNERS, "monai_border": VOXELS}
