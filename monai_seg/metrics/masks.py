@@ -106,7 +106,7 @@ def _label_maps(prediction: torch.Tensor, reference: torch.Tensor, classes: int,
 def _no_label(labels: torch.Tensor, classes: int) -> torch.Tensor:
     if labels.dtype == torch.bool:
         return torch.zeros((), dtype=torch.bool, device=labels.device)
-    low, high = labels.aminmax()
+    low, high = (end.double() for end in labels.aminmax())  # 256 classes are more than a byte can be compared with
     fault = ~((low >= 0) & (high < classes))  # so that NaN is one
     return fault | _differ(labels, labels.round()) if labels.is_floating_point() else fault
 

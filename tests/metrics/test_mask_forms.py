@@ -204,3 +204,10 @@ def test_unfit_options():
         Dice(2)(MAP, MAP, tolerance=1.0)
     with pytest.raises(ValueError, match="Dice has nothing to aggregate: compare a batch first"):
         Dice(2).aggregate()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8], ids=str)
+@pytest.mark.parametrize("classes", [128, 256, 300])
+def test_more_classes_than_the_labels_can_count(dtype, classes):
+    labels = torch.arange(120, dtype=dtype).view(1, 1, 10, 12)
+    assert Dice(classes)(labels, labels)[0, :119].tolist() == [1.0] * 119

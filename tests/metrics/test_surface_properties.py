@@ -271,6 +271,7 @@ TINY = {
     "neighbours all at once": {(within, "_AT_ONCE"): 10**9},
     "one far element at a time": {(far, "_TOGETHER"): 1},
     "few far elements at a time": {(far, "_TOGETHER"): 5},
+    "few candidates at a time": {(far, "_PAIRS"): 3},
     "distances measured": {(bricks, "MOST_NEIGHBOURS"): 0},
 }
 ALL = {key: value for changes in TINY.values() for key, value in changes.items()}

@@ -12,7 +12,7 @@ from monai_seg.metrics.masks import MaskPair
 from monai_seg.metrics.surface.lattice import VOXELS, Lattice, Piece
 
 # The dense pass takes so many voxels at a time, which stay in a processor's cache, and so many marked places go on
-# together. On a GPU each of these costs kernel launches.
+# together. On a GPU each of these costs kernel launches. The first is a multiple of 8, as words of eight are looked at.
 _DENSE_VOXELS = {"cpu": 1 << 19, "other": 1 << 27}
 _PIECE_PLACES = {"cpu": 1 << 18, "other": 1 << 22}
 

@@ -8,7 +8,7 @@ level by level for all boxes at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +16,10 @@ import torch
 
 from monai_seg.metrics.surface.grid import Grid
 
-# Elements that are worked on together; each has some tens of candidate bricks at a time.
+# Elements that look for candidate bricks together, and pairs of elements and candidates that are measured together.
+# Mostly an element has some ten candidates; one in the middle of a hollow surface has nearly all of its bricks.
 _TOGETHER = {"cpu": 1 << 14, "other": 1 << 18}
+_PAIRS = {"cpu": 1 << 17, "other": 1 << 22}
 # Sums of squares are rounded; nothing may be discarded for that.
 _SLACK = 1 + 1e-12
 
@@ -92,8 +94,15 @@ class FarSearch:
             asker, target = self._candidates(askers)
             brick = torch.empty_like(askers.order)
             brick[askers.order] = torch.arange(brick.shape[0], device=brick.device)
-            places = _places(grid, address[some])
-            distance[some] = self._measure(places, brick[which], distance[some], asker, target)
+            count = torch.bincount(asker, minlength=brick.shape[0])
+            first = count.cumsum(0) - count
+            brick = brick[which]
+            for part in _lots(count[brick]):
+                each = some[part]
+                own = brick[part]
+                element, number = _expand(count[own])
+                chosen = target[first[own][element] + number]
+                distance[each] = self._measure(_places(grid, address[each]), distance[each], element, chosen)
         return distance
 
     @cached_property
@@ -187,18 +196,9 @@ class FarSearch:
         return least, most
 
     def _measure(
-        self,
-        places: torch.Tensor,
-        brick: torch.Tensor,
-        known: torch.Tensor,
-        asker: torch.Tensor,
-        target: torch.Tensor,
+        self, places: torch.Tensor, known: torch.Tensor, element: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor:
-        """Distance of places ``(d, K)`` in asking bricks ``(K,)`` to the nearest element in their candidate bricks."""
-        count = torch.bincount(asker, minlength=int(brick.max()) + 1)
-        first = count.cumsum(0) - count
-        element, number = _expand(count.index_select(0, brick))
-        target = target.index_select(0, first.index_select(0, brick).index_select(0, element).add_(number))
+        """Distance of places ``(d, K)`` to the nearest element in their candidate bricks, given as pairs ``(P,)``."""
         least, most = self._bounds(element, target, list(places), [0] * len(places), 0)
         bound = (known * known).scatter_reduce_(0, element, most, "amin").mul_(_SLACK)
         kept = (least <= bound.index_select(0, element)).nonzero().squeeze(1)
@@ -226,6 +226,15 @@ def _root(square: torch.Tensor) -> torch.Tensor:
     low = root - high
     remainder = ((square - high * high) - 2 * high * low) - low * low
     return torch.where((root > 0) & root.isfinite(), root + remainder / (2 * root), root)
+
+
+def _lots(counts: torch.Tensor) -> Iterator[slice]:
+    """Cut elements with so many candidates each into runs that have few enough together."""
+    most = _PAIRS["cpu" if counts.device.type == "cpu" else "other"]
+    start = 0
+    for length in torch.unique_consecutive(counts.cumsum(0) // most, return_counts=True)[1].tolist():
+        yield slice(start, start + length)
+        start += length
 
 
 def _expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

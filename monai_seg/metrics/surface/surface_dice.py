@@ -69,8 +69,10 @@ def surface_dice(
 class SurfaceDice(MaskMetric):
     """Share of both surfaces that lies within a tolerance of the other one, per case and class, in [0, 1].
 
-    Takes the place of MONAI's ``SurfaceDiceMetric`` with the same arguments, and computes on the device of the masks,
-    exactly: whole numbers only, whether an element lies within the tolerance is decided in float64 on the host.
+    Takes the place of MONAI's ``SurfaceDiceMetric`` with the same arguments, but for ``ignore_index``, which makes a
+    surface where it ignores. Without ``use_subvoxels`` the definition is the reference's, not MONAI's default. It
+    computes on the device of the masks, exactly: whole numbers only, and whether an element lies within the tolerance
+    is decided in float64 on the host.
 
     ==================  ====================================================================================
     ``definition``      surface elements, and what they weigh
