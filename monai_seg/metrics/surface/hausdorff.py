@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from monai.utils.enums import MetricReduction
 
@@ -54,9 +56,9 @@ class SurfaceDistanceMetric(MaskMetric):
         empty = distances.counts() == 0
         return apply_empty_policy(self.value(distances), empty[..., 0], empty[..., 1], worst=comparison.diagonal)
 
+    @abstractmethod
     def value(self, distances: SurfaceDistances) -> torch.Tensor:
         """Values ``(B, C)`` in mm; what stands where a mask is empty does not matter."""
-        raise NotImplementedError
 
 
 class HausdorffDistance(SurfaceDistanceMetric):
