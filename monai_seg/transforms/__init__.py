@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from monai_seg.transforms.class_masks import ClassMasks, ClassMasksd
     from monai_seg.transforms.dihedral import Dihedral, RandDihedrald
     from monai_seg.transforms.face_shadow import FaceShadow
+    from monai_seg.transforms.face_shadow_fixed import FaceShadowd
     from monai_seg.transforms.face_shadow_random import FaceShadowRanges, RandFaceShadow, RandFaceShadowd
     from monai_seg.transforms.median_blur import MedianBlur, MedianBlurd
 
 _HOMES = {
+    "ClassMasks": "class_masks",
+    "ClassMasksd": "class_masks",
     "Dihedral": "dihedral",
     "FaceShadow": "face_shadow",
     "FaceShadowRanges": "face_shadow_random",
+    "FaceShadowd": "face_shadow_fixed",
     "MedianBlur": "median_blur",
     "MedianBlurd": "median_blur",
     "RandDihedrald": "dihedral",
@@ -24,9 +29,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClassMasks",
+    "ClassMasksd",
     "Dihedral",
     "FaceShadow",
     "FaceShadowRanges",
+    "FaceShadowd",
     "MedianBlur",
     "MedianBlurd",
     "RandDihedrald",

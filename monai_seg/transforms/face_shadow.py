@@ -65,8 +65,9 @@ class FaceShadow(Transform):
         face_half_width: of the face, as a share of the image's width.
 
     Shape:
-        image ``(C, H, W)`` with C = 1 (grey) or 3 (red, green, blue), float, sRGB values in [0, 1]. Gives the image
-        in shadow and the mask ``(1, H, W)`` in the image's dtype: 1 at the pixels of the face region whose occlusion,
+        image ``(C, H, W)`` with C = 1 (grey) or 3 (red, green, blue), float, sRGB values in [0, 1]. Three equal
+        channels are a grey photograph too, and stay equal: a colour there would betray the shadow. Gives the image in
+        shadow and the mask ``(1, H, W)`` in the image's dtype: 1 at the pixels of the face region whose occlusion,
         the share of the direct light that the silhouette takes away before scattering, is above 0.5; 0 elsewhere.
 
     Raises:
@@ -185,11 +186,16 @@ class FaceShadow(Transform):
         for share, width in zip(ambient, SCATTERING_WIDTH, strict=True):
             taken = blur(occlusion, self.scattering * width * frame.half_height)
             kept.append(1 - taken * (1 - np.clip(share * uneven, 0, 1)))
-        light = np.stack(kept) if len(image) == 3 else np.tensordot(LUMINANCE, kept, axes=1)[None]
+        light = np.tensordot(LUMINANCE, kept, axes=1)[None] if is_grey(image) else np.stack(kept)
         factor = torch.from_numpy(light.astype(np.float32)).to(image.device)
         exact = image.to(torch.promote_types(image.dtype, torch.float32))
         shaded = to_srgb(to_linear(exact) * factor)
         return torch.where(factor < 1, shaded, exact).to(image.dtype)
+
+
+def is_grey(image: torch.Tensor) -> bool:
+    """Whether a photograph ``(1 or 3, H, W)`` has no colour."""
+    return bool((image == image[:1]).all())
 
 
 def require_photograph(image: torch.Tensor) -> None:

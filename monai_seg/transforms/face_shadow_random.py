@@ -1,4 +1,4 @@
-"""Shadows on faces drawn at random, as training data with exact masks: `RandFaceShadow` and `RandFaceShadowd`."""
+"""Shadows on faces drawn at random, as training data with exact masks: `RandFaceShadow` and its dictionary forms."""
 
 from __future__ import annotations
 
@@ -159,7 +159,9 @@ class RandFaceShadowd(RandomizableTransform, MapTransform):
 
     Args:
         keys: of the images, which get the same shadow and are of one size.
-        mask_key: where the mask goes. As a `MetaTensor` it has the affine and the meta data of the first image.
+        mask_key: where the mask goes. As a `MetaTensor` it has the affine and the meta data of the first image. A
+            sample that comes with a mask has its shadow already: it stays as it is, so that one recipe trains on
+            photographs and on pairs of image and mask.
         face_key: of a face region ``(1, H, W)``, as a face parser gives it; by default the face is an ellipse.
         prob: probability of a shadow.
         ranges: from where the parameters are drawn; `FaceShadowRanges` by default.
@@ -189,6 +191,8 @@ class RandFaceShadowd(RandomizableTransform, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         sample = dict(data)
+        if self.mask_key in sample:
+            return sample | {self.parameters_key: asdict(FaceShadow(kind=NO_SHADOW, seed=0))}
         face = None if self.face_key is None else sample[self.face_key]
         for place, key in enumerate(self.key_iterator(sample)):
             sample[key], mask = self.caster(sample[key], face, randomize=place == 0)

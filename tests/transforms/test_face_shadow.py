@@ -37,6 +37,13 @@ def photograph(*shape, seed=0, dtype=torch.float32):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
+def tinted(value: float, height: int, width: int) -> torch.Tensor:
+    """A colour photograph of one grey, but for a trace of red, without which it would count as grey."""
+    image = torch.full((3, height, width), value)
+    image[0] += 1e-6
+    return image
+
+
 def left_half(edge=0.0):
     return [np.array([[-9, -9], [edge, -9], [edge, 9], [-9, 9]])]
 
@@ -46,7 +53,7 @@ def left_half(edge=0.0):
 
 def test_full_shadow_leaves_the_ambient_light_in_linear_light():
     ambient = {"ambient_red": 0.2, "ambient_green": 0.25, "ambient_blue": 0.5}
-    image, mask = FaceShadow(**COVERS_ALL, **EVEN, **ambient)(torch.full((3, 32, 24), 0.5))
+    image, mask = FaceShadow(**COVERS_ALL, **EVEN, **ambient)(tinted(0.5, 32, 24))
     # sRGB 0.5 is 0.2140 of the light; a quarter of that is 0.0535, which is sRGB 0.2565.
     expected = [1.055 * (0.21404114 * share) ** (1 / 2.4) - 0.055 for share in ambient.values()]
     assert expected[1] == pytest.approx(0.2565, abs=1e-4)
@@ -89,7 +96,7 @@ def test_srgb_and_back():
 def test_red_light_wanders_into_the_shadow():
     image, mask = FaceShadow(
         kind="brim", seed=1, penumbra_near=0.005, penumbra_far=0.005, scattering=0.05, variation=0.0
-    )(torch.full((3, 128, 128), 0.8))
+    )(tinted(0.8, 128, 128))
     light = to_linear(image)[:, :, 64]
     redness, inside = light[0] / light[2], mask[0, :, 64] > 0
     deep = redness[20]  # far above the edge
