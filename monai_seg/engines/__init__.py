@@ -6,6 +6,7 @@ from monai_seg.engines.distribution import device, rank, start_distribution, wor
 from monai_seg.engines.evaluator import Evaluator
 from monai_seg.engines.key_check import UnknownKeyError, check_keys
 from monai_seg.engines.precision import AutocastInferer, autocast_dtype, prepare_network
+from monai_seg.engines.resolution import LowResolutionFirst
 from monai_seg.engines.run_folder import RunFolder, RunFolderError
 from monai_seg.engines.sampling import evaluation_sampler, training_sampler
 from monai_seg.engines.setup import set_up
@@ -15,6 +16,7 @@ __all__ = [
     "AutocastInferer",
     "CheckpointError",
     "Evaluator",
+    "LowResolutionFirst",
     "NonFiniteLossError",
     "RunFolder",
     "RunFolderError",

@@ -26,6 +26,9 @@ class CosineSchedule:
         optimizer: whose groups keep their own base rate.
         time_budget_s: seconds of training and validation, resumed ones counted together; 0 sets no limit.
         warmup_share: share of the run in which the rate rises linearly from zero.
+
+    Attributes:
+        progress: share of the run that is done, from 0 to 1, in the middle of the present iteration.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class CosineSchedule:
             raise ValueError(f"time_budget_s is {time_budget_s}; give seconds, or 0 for no limit")
         self.optimizer, self.time_budget_s, self.warmup_share = optimizer, time_budget_s, warmup_share
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.progress = 0.0
         self._spent_before_s = 0.0
         self._started: float | None = None
 
@@ -76,7 +80,8 @@ class CosineSchedule:
         progress = (engine.state.iteration - 0.5) / (engine.state.max_epochs * engine.state.epoch_length)
         if self.time_budget_s:
             progress = max(progress, from_first_rank(self.spent_s) / self.time_budget_s)
-        factor = self.rate_factor(progress)
+        self.progress = min(1.0, progress)
+        factor = self.rate_factor(self.progress)
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * factor
 

@@ -72,6 +72,14 @@ def test_after_the_warm_up_the_rate_only_falls(first, second):
     assert 1 >= cosine.rate_factor(early) >= cosine.rate_factor(late) - 1e-12 >= -1e-12
 
 
+def test_progress_is_that_of_the_middle_of_the_iteration():
+    seen, cosine = [], CosineSchedule(optimizer(1.0))
+    engine = Engine(lambda engine, batch: seen.append(cosine.progress))
+    cosine.attach(engine)
+    engine.run(range(5), max_epochs=2)
+    assert seen == pytest.approx([(index + 0.5) / 10 for index in range(10)])
+
+
 def test_ends_of_the_curve():
     cosine = CosineSchedule(optimizer(1.0), warmup_share=0.1)
     assert cosine.rate_factor(0.0) == 0
