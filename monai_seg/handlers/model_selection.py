@@ -1,10 +1,10 @@
-"""Which model is kept, and when more training is no longer worth it: both are questions about the best metric."""
+"""Which model is kept, the best or the last, and when more training is no longer worth it."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from ignite.engine import Engine, Events
@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 class ModelSelection:
     """Save ``best.pt`` whenever the evaluator's key metric rises, and stop when it has not risen for long.
 
+    Where validation has few cases, the best of many validations is luck, and its metric flatters: ``keep="last"``
+    saves the model of each validation, so that the one at the end of the schedule remains.
+
     Its state is part of the run's checkpoint, so that a resumed run neither overwrites a better model nor forgets how
     long it has waited.
 
@@ -27,9 +30,23 @@ class ModelSelection:
         network: to be saved.
         run_folder: gives the place of ``best.pt``.
         patience: validations without a rise after which training stops; 0 never stops early.
+        keep: ``"best"`` or ``"last"``.
+
+    Raises:
+        ValueError: ``keep`` is neither.
     """
 
-    def __init__(self, evaluator: Any, network: torch.nn.Module, run_folder: RunFolder, patience: int = 0) -> None:
+    def __init__(
+        self,
+        evaluator: Any,
+        network: torch.nn.Module,
+        run_folder: RunFolder,
+        patience: int = 0,
+        keep: Literal["best", "last"] = "best",
+    ) -> None:
+        if keep not in ("best", "last"):
+            raise ValueError(f"keep is {keep!r}; give best or last")
+        self.keep = keep
         self.evaluator, self.network, self.run_folder, self.patience = evaluator, network, run_folder, patience
         self.best_metric, self.best_epoch, self.waited = -math.inf, 0, 0
         self._stored_metric = -math.inf
@@ -60,13 +77,14 @@ class ModelSelection:
     def _judge(self, trainer: Any) -> None:
         name = self.evaluator.state.key_metric_name
         value = float(self.evaluator.state.metrics[name])
-        if value > self.best_metric:  # False for NaN: a validation without a defined value selects nothing
+        is_best = value > self.best_metric  # False for NaN: a validation without a defined value selects nothing
+        if is_best:
             self.best_metric, self.best_epoch, self.waited = value, trainer.state.epoch, 0
-            if rank() == 0 and value >= self._stored_metric:
-                facts = {"epoch": trainer.state.epoch, "iteration": trainer.state.iteration, "metric": name}
-                save_checkpoint(self.run_folder.best_model, {"model": self.network}, {**facts, "value": value})
         else:
             self.waited += 1
+        if rank() == 0 and (self.keep == "last" or (is_best and value >= self._stored_metric)):
+            facts = {"epoch": trainer.state.epoch, "iteration": trainer.state.iteration, "metric": name}
+            save_checkpoint(self.run_folder.best_model, {"model": self.network}, {**facts, "value": value})
 
     def _stop_when_waited(self, engine: Engine) -> None:
         if self.has_waited_enough:

@@ -15,10 +15,11 @@ from monai_seg.handlers import ModelSelection
 class Session:
     """A trainer and an evaluator whose metric is told; the network's one weight is the epoch."""
 
-    def __init__(self, folder, patience: int = 0) -> None:
+    def __init__(self, folder, patience: int = 0, keep: str = "best") -> None:
         self.trainer, self.evaluator = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None)
         self.network = torch.nn.Linear(1, 1, bias=False)
-        self.selection = ModelSelection(self.evaluator, self.network, RunFolder(folder, run_dir=folder), patience)
+        run_folder = RunFolder(folder, run_dir=folder)
+        self.selection = ModelSelection(self.evaluator, self.network, run_folder, patience, keep)
         self.selection.attach(self.trainer)
         self.evaluator.state.key_metric_name = "dice"
 
@@ -50,6 +51,19 @@ def test_the_first_of_equals_is_kept(tmp_path):
     session.validate(1, 0.5)
     session.validate(2, 0.5)
     assert session.kept() == (1, 0.5)
+
+
+def test_the_last_model_is_kept_where_that_is_asked_for(tmp_path):
+    session = Session(tmp_path, patience=3, keep="last")
+    stopped = [session.validate(epoch, value) for epoch, value in enumerate([0.3, 0.6, 0.5, math.nan, 0.4], start=1)]
+    assert session.kept() == (5, 0.4)
+    assert stopped == [False, False, False, False, True]  # patience still asks for the best
+    assert session.selection.state_dict()["best_metric"] == 0.6
+
+
+def test_a_rule_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="keep is 'first'; give best or last"):
+        Session(tmp_path, keep="first")
 
 
 def test_an_undefined_metric_selects_nothing_but_zero_does(tmp_path):
