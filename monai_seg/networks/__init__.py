@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from monai_seg.networks.encoder import ResNetEncoder
     from monai_seg.networks.pretrained import PretrainedWeights, load_pretrained, read_pretrained
     from monai_seg.networks.resnet_unet import ResNet50UNet
+    from monai_seg.networks.unet_plus_plus import UNetPlusPlus
     from monai_seg.networks.weight_errors import WeightsMismatchError, WeightsUnavailableError
 
 _HOMES = {
     "PretrainedWeights": "pretrained",
     "ResNet50UNet": "resnet_unet",
     "ResNetEncoder": "encoder",
+    "UNetPlusPlus": "unet_plus_plus",
     "WeightsMismatchError": "weight_errors",
     "WeightsUnavailableError": "weight_errors",
     "load_pretrained": "pretrained",
@@ -26,6 +28,7 @@ __all__ = [
     "PretrainedWeights",
     "ResNet50UNet",
     "ResNetEncoder",
+    "UNetPlusPlus",
     "WeightsMismatchError",
     "WeightsUnavailableError",
     "load_pretrained",
