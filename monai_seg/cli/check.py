@@ -13,6 +13,7 @@ def check(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of data, or a JSON datalist.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     labels: Annotated[str | None, typer.Option(help="The allowed label values, for instance 0,1,2.")] = None,
+    rgb: Annotated[bool, typer.Option("--rgb", help="Judge pictures as bundles of colour pictures read them.")] = False,
 ) -> None:
     """Find every fault of a data set before anything is trained.
 
@@ -21,7 +22,7 @@ def check(
     values = _values(labels)
     from monai_seg.data.integrity import check as check_data
 
-    report = check_data(data, label_values=values, progress=not as_json)
+    report = check_data(data, label_values=values, as_rgb=rgb, progress=not as_json)
     if as_json:
         typer.echo(json.dumps({"data": str(data), **report.as_dict()}, indent=1, ensure_ascii=False))
     else:

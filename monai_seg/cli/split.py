@@ -9,7 +9,7 @@ import typer
 
 
 def split(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of data, or a JSON datalist.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of data, or JSON datalists.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The datalist to write.")],
     group_by: Annotated[
         str | None, typer.Option(help="Regular expression that finds the patient, person or scene in a path.")
@@ -19,22 +19,26 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
 ) -> None:
-    """Split a data set by group and write a MONAI datalist.
+    """Split data sets by group and write one MONAI datalist.
 
-    Sections that the data have on disk are kept. Exit code 0: written, 2: refused.
+    Sections that the data have on disk are kept. Of several data sets, unsplit cases go where another one has their
+    group. Cases with a mask or a class are taken, or all images where there are none.
+
+    Exit code 0: written, 2: refused.
     """
     from collections import Counter
 
     from monai_seg.data.datalist_store import write_datalist
     from monai_seg.data.layouts.listing import first_image
     from monai_seg.data.sectioning import folded_sections, sections
+    from monai_seg.data.targets import AUTO
 
     try:
         if folds is None:
-            parts = sections(data, seed=seed, group_by=group_by)
+            parts = sections(*data, seed=seed, group_by=group_by, target_key=AUTO)
         else:
-            parts = folded_sections(data, seed=seed, folds=folds, group_by=group_by)
-        write_datalist(output, parts, data, seed=seed, folds=folds, group_by=group_by)
+            parts = folded_sections(*data, seed=seed, folds=folds, group_by=group_by, target_key=AUTO)
+        write_datalist(output, parts, *data, seed=seed, folds=folds, group_by=group_by)
     except (ValueError, OSError) as error:  # the data or the request are at fault; the text says how to mend it
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monai_seg.data.fault import DataError, Fault
     from monai_seg.data.integrity import check, require_sound
     from monai_seg.data.layouts import LayoutError
+    from monai_seg.data.rgb_reader import RGBReader
     from monai_seg.data.samples import sample_data
     from monai_seg.data.sectioning import datalist, sections
 
@@ -20,6 +21,7 @@ _HOMES = {
     "DataError": "fault",
     "Fault": "fault",
     "LayoutError": "layouts",
+    "RGBReader": "rgb_reader",
     "check": "integrity",
     "data_hash": "datalist_store",
     "datalist": "sectioning",
@@ -37,6 +39,7 @@ __all__ = [
     "DataError",
     "Fault",
     "LayoutError",
+    "RGBReader",
     "check",
     "data_hash",
     "datalist",

@@ -11,25 +11,27 @@ from monai_seg.data.datalist_store import image_hash
 from monai_seg.data.fault import DataError, Fault, fact
 from monai_seg.data.layouts import Record, read_listing
 from monai_seg.data.layouts.files import IMAGE_EXTENSIONS, extension, is_clutter
-from monai_seg.data.layouts.listing import SECTIONS, LayoutError, first_image, is_labelled
+from monai_seg.data.layouts.listing import SECTIONS, LayoutError, first_image
+from monai_seg.data.targets import of_use
 
 
-def external_cases(dataset_dir: str | os.PathLike[str]) -> list[Record]:
-    """All labelled cases of a data set, or those of its test section where it has one, each with its ``sha256``.
+def external_cases(dataset_dir: str | os.PathLike[str], target_key: str | None = "label") -> list[Record]:
+    """All cases of use of a data set, or those of its test section where it has one, each with its ``sha256``.
+
+    Args:
+        dataset_dir: a folder in a known layout, or a JSON datalist.
+        target_key: the key that a case must have: "label" (a mask), "class", or None where any image will do.
 
     Raises:
-        LayoutError: the data cannot be listed, or no case has a label.
+        LayoutError: the data cannot be listed, or no case is of use.
     """
-    listing = read_listing(dataset_dir)
-    labelled = {name: [r for r in records if is_labelled(r)] for name, records in listing.sections.items()}
-    cases = labelled.get("test") or [record for records in labelled.values() for record in records]
-    if not cases:
-        raise LayoutError(Fault("", f"no labelled case in {listing.root}", (), "add masks: a test needs a reference"))
+    sections = of_use(read_listing(dataset_dir), target_key).sections
+    cases = sections.get("test") or [record for records in sections.values() for record in records]
     return [record | {"sha256": image_hash(record)} for record in cases]
 
 
 def require_readable(
-    records: Sequence[Record], spatial_dims: int | None = None, in_channels: int | None = None
+    records: Sequence[Record], spatial_dims: int | None = None, in_channels: int | None = None, as_rgb: bool = False
 ) -> None:
     """Read each image once and raise if any cannot be used, so that a prediction does not die of its last file.
 
@@ -37,11 +39,12 @@ def require_readable(
         records: from `images`.
         spatial_dims: number of axes that the network takes.
         in_channels: number of channels that it takes.
+        as_rgb: whether the bundle reads them by `RGBReader`.
 
     Raises:
         DataError: lists the faults of all images.
     """
-    expected = Expected(spatial_dims=spatial_dims, in_channels=in_channels)
+    expected = Expected(spatial_dims=spatial_dims, in_channels=in_channels, as_rgb=as_rgb)
     faults = [
         fault for record in records for fault in check_case(record, Path(first_image(record)).parent, expected).faults
     ]

@@ -23,11 +23,27 @@ _AXIS_TOLERANCE = 5e-3  # wider, as writers that go by the quaternion lose 1e-3 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the user of the data asks of each case; None where it does not matter."""
+    """What the user of the data asks of each case; None where it does not matter.
+
+    Args:
+        label_values: the allowed ones.
+        spatial_dims: 2 or 3.
+        in_channels: channels per image.
+        as_rgb: whether images are read by `RGBReader`: three channels, whatever way the file holds them.
+
+    Raises:
+        ValueError: ``as_rgb`` with another number of channels or axes.
+    """
 
     label_values: tuple[int, ...] | None = None
     spatial_dims: int | None = None
     in_channels: int | None = None
+    as_rgb: bool = False
+
+    def __post_init__(self) -> None:
+        if self.as_rgb and (self.in_channels not in (None, 3) or self.spatial_dims not in (None, 2)):
+            asked = f"in_channels={self.in_channels} and spatial_dims={self.spatial_dims}"
+            raise ValueError(f"as_rgb reads 2D pictures of 3 channels, asked for are {asked}; give 3 and 2, or neither")
 
 
 @dataclass
@@ -66,11 +82,15 @@ def check_case(record: Record, root: Path, expected: Expected) -> CaseFindings:
     """
     first = first_image(record)
     findings = CaseFindings(record, stem(first), relative(first, root))
-    image_paths = record["image"] if isinstance(record["image"], list) else [record["image"]]
+    image_paths = list(record["image"]) if isinstance(record["image"], list) else [record["image"]]
     grid: tuple[str, Raster] | None = None
+    if expected.as_rgb and len(image_paths) > 1:
+        facts = [fact("image", relative(path, root)) for path in image_paths]
+        findings.add("a colour picture is one file", facts, "save its channels together, as PNG")
+        del image_paths[1:]
     for path in image_paths:
         name = relative(path, root)
-        raster = _read("image", path, name, findings)
+        raster = _read("image", path, name, findings, expected.as_rgb)
         if raster is None:
             continue
         findings.image_hashes.append(raster.sha256)
@@ -99,9 +119,9 @@ def size(raster: Raster) -> str:
     return " x ".join(map(str, raster.shape))
 
 
-def _read(kind: str, path: str, name: str, findings: CaseFindings) -> Raster | None:
+def _read(kind: str, path: str, name: str, findings: CaseFindings, as_rgb: bool = False) -> Raster | None:
     try:
-        raster = read_raster(path)
+        raster = read_raster(path, as_rgb)
     except UnreadableError as error:
         remark = error.remark
         findings.add(remark.problem.format(kind=kind), [fact(kind, name, remark.found)], remark.mend)

@@ -22,11 +22,12 @@ def write_datalist(
     path: str | os.PathLike[str],
     sections: Mapping[str, Sequence[Record]],
     dataset_dir: str | os.PathLike[str],
-    *,
+    *others: str | os.PathLike[str],
     seed: int | None = None,
     fold: int | None = None,
     folds: int | None = None,
     group_by: str | None = None,
+    shares: Sequence[float] | None = None,
 ) -> None:
     """Write sections as a MONAI datalist, whole or not at all.
 
@@ -34,12 +35,15 @@ def write_datalist(
         path: the JSON file.
         sections: records with absolute paths by section.
         dataset_dir: folder that the written paths are relative to; for a JSON datalist, the folder of its data.
+        others: further data sets in the same sections; written paths are then relative to the folder that holds all.
         seed: that made the sections, for the record.
         fold: as `seed`.
         folds: as `seed`.
         group_by: as `seed`.
+        shares: as `seed`.
     """
-    root, folder = _data_folder(dataset_dir), Path(os.path.abspath(path)).parent
+    root = Path(os.path.commonpath([_data_folder(place) for place in (dataset_dir, *others)]))
+    folder = Path(os.path.abspath(path)).parent
     # A list that lies in or above its data may move with them; elsewhere only the full path finds the data again.
     moves_along = root.is_relative_to(folder) or folder.is_relative_to(root)
     content: dict[str, Any] = {
@@ -48,6 +52,7 @@ def write_datalist(
         "fold": fold,
         "folds": folds,
         "group_by": group_by,
+        "shares": None if shares is None else list(shares),
     }
     for name in SECTIONS:
         content[name] = [_portable(record, root) for record in sections.get(name, [])]

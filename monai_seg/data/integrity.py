@@ -19,6 +19,7 @@ from monai_seg.data.fault import DataError, Fault, enumerate_briefly, fact
 from monai_seg.data.layouts import LayoutError, Listing, Record, read_listing
 from monai_seg.data.layouts.files import relative, stem
 from monai_seg.data.layouts.listing import first_image
+from monai_seg.data.raster import OPAQUE_ALPHA
 
 _QUIET_S = 2.0  # shorter checks show no progress
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def check(
     label_values: Sequence[int] | None = None,
     spatial_dims: int | None = None,
     in_channels: int | None = None,
+    as_rgb: bool = False,
     sections: Mapping[str, Sequence[Record]] | None = None,
     progress: bool = False,
 ) -> Report:
@@ -66,6 +68,8 @@ def check(
         label_values: the allowed label values; those that the data set itself tells where None.
         spatial_dims: 2 or 3; where None, the cases only have to agree.
         in_channels: channels per image; where None, the cases only have to agree.
+        as_rgb: whether the images are read by `RGBReader`: grey, palettes and an opaque alpha channel are fine then,
+            and what it refuses is a fault.
         sections: records to check instead of all that the folder lists, for instance the sections of a split.
         progress: whether to show a bar on stderr when it takes more than two seconds.
     """
@@ -78,7 +82,9 @@ def check(
     if label_values is None and listing.labels:
         label_values = tuple(listing.labels)
     known = None if label_values is None else tuple(label_values)
-    expected = Expected(known, spatial_dims, listing.channels if in_channels is None else in_channels)
+    if in_channels is None and not as_rgb:
+        in_channels = listing.channels
+    expected = Expected(known, spatial_dims, in_channels, as_rgb)
     with warnings_module.catch_warnings():
         # Here and not around each file: the filters are one for all threads.
         warnings_module.filterwarnings("ignore", module=r"PIL\.")
@@ -91,7 +97,7 @@ def check(
     same, alike = _same_content(parts, cases)
     faults += [*_odd_ones_out(cases), *same, *_changed(cases), *_nothing_to_learn(cases)]
     counts = {"cases": len(records), **{name: len(part) for name, part in parts.items()}}
-    return Report(faults, [*warnings, *alike], counts, _facts(listing, cases))
+    return Report(faults, [*_told_once(warnings, cases), *alike], counts, _facts(listing, cases))
 
 
 def require_sound(
@@ -100,6 +106,7 @@ def require_sound(
     label_values: Sequence[int] | None = None,
     spatial_dims: int | None = None,
     in_channels: int | None = None,
+    as_rgb: bool = False,
     sections: Mapping[str, Sequence[Record]] | None = None,
     progress: bool = False,
 ) -> Report:
@@ -115,6 +122,7 @@ def require_sound(
         label_values=label_values,
         spatial_dims=spatial_dims,
         in_channels=in_channels,
+        as_rgb=as_rgb,
         sections=sections,
         progress=progress,
     )
@@ -163,6 +171,18 @@ def _facts(listing: Listing, cases: Sequence[CaseFindings]) -> dict[str, Any]:
     if listing.labels:
         facts["labels"] = listing.labels
     return facts
+
+
+def _told_once(warnings: Sequence[Fault], cases: Sequence[CaseFindings]) -> list[Fault]:
+    """The warnings, with one of the data set for an opaque alpha channel that all of its images have."""
+    problem = OPAQUE_ALPHA.format(kind="image")
+    alike = [warning for warning in warnings if warning.problem == problem]
+    if len(alike) < 2 or len(alike) < len(cases):
+        return list(warnings)
+    modes = sorted({warning.facts[0].rpartition("  ")[2] for warning in alike})
+    once = Fault("", "the images have an alpha channel, opaque everywhere",
+                 (fact("images", f"all {len(alike)}", " or ".join(modes)),), alike[0].mend)  # fmt: skip
+    return [once, *(warning for warning in warnings if warning.problem != problem)]
 
 
 def _odd_ones_out(cases: Sequence[CaseFindings]) -> list[Fault]:

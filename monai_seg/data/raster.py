@@ -12,6 +12,9 @@ from monai_seg.data.layouts.files import extension
 if TYPE_CHECKING:
     import numpy as np
 
+# Told once where all images of a data set have it; the word for it joins the reader and the check.
+OPAQUE_ALPHA = "the {kind} has an alpha channel, opaque everywhere"
+
 
 @dataclass(frozen=True)
 class Remark:
@@ -71,14 +74,15 @@ class Raster:
         return tuple(float(length) for length in lengths[: len(self.shape)])
 
 
-def read_raster(path: str) -> Raster:
+def read_raster(path: str, as_rgb: bool = False) -> Raster:
     """Read an image file whole, checksums included.
 
     Args:
         path: a file with one of the known image extensions.
+        as_rgb: whether a picture is read as `RGBReader` reads it, red, green, blue; otherwise as the file holds it.
 
     Raises:
-        UnreadableError: the file is missing, truncated, damaged or of an unknown kind.
+        UnreadableError: the file is missing, truncated, damaged, of an unknown kind, or cannot become RGB.
     """
     try:
         content = Path(path).read_bytes()
@@ -88,6 +92,8 @@ def read_raster(path: str) -> Raster:
     if not content:
         raise UnreadableError("the {kind} is an empty file", "0 bytes", "copy it again from its source")
     digest = hashlib.sha256(content).hexdigest()
+    if as_rgb and extension(path).startswith(".nii"):
+        raise UnreadableError("the {kind} is a volume where a colour picture is expected", "NIfTI", "save it as PNG")
     if extension(path) in (".nii", ".nii.gz"):
         from monai_seg.data.read_nifti import nifti
 
@@ -95,7 +101,7 @@ def read_raster(path: str) -> Raster:
     if extension(path):
         from monai_seg.data.read_picture import picture
 
-        return picture(content, digest)
+        return picture(content, digest, as_rgb)
     raise UnreadableError(
         "the {kind} is of an unknown kind", Path(path).suffix or "no extension", "convert it to NIfTI or PNG"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 import monai_seg.data as data
 from monai_seg.data.atomic import remove_leftovers, write_text_atomic
 from monai_seg.data.samples import is_sample_data
+from monai_seg.data.sectioning import SHARES
 from monai_seg.engines.configuration import running_configuration
 from monai_seg.engines.distribution import from_first_rank, rank, wait_for_all_ranks
 from monai_seg.engines.environment import environment
@@ -38,6 +40,8 @@ class RunFolder:
         run_dir: folder of the run; empty makes a new one, or takes the newest where an existing one is needed.
         resume: go on with a run instead of beginning one.
         seed, fold, group_by: of the split, see `monai_seg.data.sections`.
+        target_key: the key that a case must have: "label" (a mask), "class", or None where any image will do.
+        shares: of the training, validation and test section, where they are not on disk.
     """
 
     def __init__(
@@ -49,13 +53,16 @@ class RunFolder:
         seed: int = 0,
         fold: int | None = None,
         group_by: str | None = None,
+        target_key: str | None = "label",
+        shares: Sequence[float] = SHARES,
     ) -> None:
         root = Path(bundle_root).resolve()
         self.bundle_name = root.name
         self.runs = root.parent.parent / "runs" / root.name if root.parent.name == "bundles" else root / "runs"
         self.path = Path(run_dir).resolve() if run_dir else self.runs / "not-begun"
         self.dataset_dir, self.resume = str(dataset_dir), resume
-        self._split: dict[str, Any] = {"seed": seed, "fold": fold, "group_by": group_by}
+        self._split: dict[str, Any] = {"seed": seed, "fold": fold, "group_by": group_by, "shares": tuple(shares)}
+        self._target_key = target_key
         self._is_named = bool(run_dir)
         self._external: str | None = None
 
@@ -130,7 +137,9 @@ class RunFolder:
         if self._external is not None:
             return {"training": [], "validation": [], "test": self._external_cases()}
         stored = self.path / "datalist.json"
-        return data.read_datalist(stored) if stored.is_file() else data.sections(self.dataset_dir, **self._split)
+        if stored.is_file():
+            return data.read_datalist(stored)
+        return data.sections(self.dataset_dir, target_key=self._target_key, **self._split)
 
     def newest(self, checkpoint: str) -> Path:
         """The newest run of the bundle that has this checkpoint.
@@ -191,7 +200,7 @@ class RunFolder:
         return any(session.get("dataset_dir") == str(given) for session in sessions)
 
     def _external_cases(self) -> list[dict]:
-        cases = data.external_cases(self.dataset_dir)
+        cases = data.external_cases(self.dataset_dir, self._target_key)
         own = self._stored_datalist() or {"training": [], "validation": []}
         trained = {
             record["sha256"]: record["image"] for section in ("training", "validation") for record in own[section]

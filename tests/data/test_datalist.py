@@ -107,7 +107,7 @@ def test_no_label_at_all(tmp_path):
     make_pairs(tmp_path / "test", "a", labelled=False)
     make_pairs(tmp_path / "train", "b")
     shutil.rmtree(tmp_path / "train" / "images")
-    with pytest.raises(LayoutError, match="no labelled case"):
+    with pytest.raises(LayoutError, match=r"no case with a mask in .*\n  found  1 case without a mask"):
         sections(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_folds_and_groups_of_the_records_are_honoured(tmp_path):
 def test_classes_are_stratified(tmp_path):
     make_pairs(tmp_path, *map(str, range(100)))
     records = [{"image": f"images/{i}.png", "class": "rare" if i < 10 else "common"} for i in range(100)]
-    parts = sections(write_json(tmp_path, {"training": records}))
+    parts = sections(write_json(tmp_path, {"training": records}), target_key="class")
     assert [sum(r["class"] == "rare" for r in part) for part in parts.values()] == pytest.approx([7, 1, 2], abs=1)
 
 

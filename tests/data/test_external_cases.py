@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +50,19 @@ def test_a_test_section_without_labels_cannot_be_one(tmp_path):
     assert names(images(tmp_path)) == ["c"]
 
 
+@pytest.mark.parametrize(("target_key", "expected"), [(None, ["a", "b"]), ("class", ["a"]), ("label", ["b"])])
+def test_what_a_case_must_have(tmp_path, target_key, expected):
+    pairs(tmp_path, "ab")
+    records = [{"image": "images/a.png", "class": "joy"}, {"image": "images/b.png", "label": "masks/b.png"}]
+    (tmp_path / "datalist.json").write_text(json.dumps({"test": records}))
+    assert names(external_cases(tmp_path, target_key)) == expected
+
+
 def test_no_label_at_all_is_said(tmp_path):
     picture(tmp_path / "test" / "images" / "c.png", 9)
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(LayoutError, match=r"no labelled case in .*\n.*a test needs a reference"):
+    with pytest.raises(LayoutError, match=r"no case with a mask in .*\n.*1 case without a mask\n.*add a mask"):
         external_cases(tmp_path)
 
 

@@ -332,6 +332,32 @@ def test_lossy_mask(pictures):
     assert "PNG" in only(check(pictures, label_values=(0, 1, 255)))
 
 
+def test_jpeg_masks_that_ring_are_told_to_become_png(pictures):
+    (pictures / "masks/a.png").unlink()
+    save_picture(pictures / "masks/a.jpg", np.kron(noise(3, 5) > 99, np.ones((4, 2))).astype("u1") * 255, quality=40)
+    fault = only(check(pictures, label_values=(0, 1, 255)))
+    assert "masks/a.jpg" in fault
+    assert "mend   save the mask as PNG: JPEG is lossy and alters values along edges" in fault
+
+
+def test_colours_of_16_bits_are_a_fault_as_pillow_would_cut_them(pictures):
+    import tifffile
+
+    for case in "ab":
+        (pictures / f"images/{case}.png").unlink()
+        tifffile.imwrite(
+            pictures / f"images/{case}.tif", noise(12, 10, 3, seed=ord(case)).astype("u2"), photometric="rgb"
+        )
+    faults = check(pictures, in_channels=3).faults
+    assert [fault.problem for fault in faults] == ["the image has 16 bits per colour; only 8 would be read"] * 2
+
+
+def test_a_turn_told_by_a_tiff_is_found_although_pillow_forgets_it(pictures):
+    (pictures / "images/a.png").unlink()
+    save_picture(pictures / "images/a.tif", noise(12, 10), tiffinfo={274: 3})
+    assert "images/a.tif  orientation 3" in only(check(pictures))
+
+
 def test_mask_with_colours(pictures):
     save_picture(pictures / "masks/a.png", noise(12, 10, 3))
     assert "the label has colours" in only(check(pictures))

@@ -14,6 +14,7 @@ import yaml
 from monai.bundle import ConfigParser
 from PIL import Image
 
+from monai_seg.data import LayoutError
 from monai_seg.engines import RunFolder, RunFolderError, run_folder, save_checkpoint
 
 
@@ -267,6 +268,20 @@ def test_external_data_get_a_folder_of_their_own_and_only_a_test_section(bundle,
     sections = folder.sections
     assert cases(sections["test"]) == ["case_50", "case_51", "case_52"]
     assert sections["training"] == sections["validation"] == []
+
+
+def test_photographs_without_masks_are_of_use_where_the_bundle_asks_for_none(bundle, data, tmp_path):
+    photographs = pairs(tmp_path / "photographs", first=50)
+    shutil.rmtree(photographs / "masks")
+    with pytest.raises(LayoutError, match="6 cases without a mask"):
+        RunFolder(bundle, photographs, run_dir=tmp_path / "run").sections
+    begun = begin(bundle, photographs, run_dir=tmp_path / "run", target_key=None)
+    assert sum(map(len, begun.sections.values())) == 6
+    finish(begin(bundle, data, run_dir=tmp_path / "other"))
+    folder = RunFolder(bundle, photographs, run_dir=tmp_path / "other", target_key=None)
+    folder.open()
+    assert folder.results == tmp_path / "other" / "external" / "photographs"
+    assert cases(folder.sections["test"]) == [f"case_{n}" for n in range(50, 56)]
 
 
 def test_external_cases_that_were_trained_on_are_refused_under_any_name(bundle, data, tmp_path):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from monai_seg.data.fault import Fault, fact
-from monai_seg.data.layouts import datalist_file, msd, pairs
+from monai_seg.data.layouts import classes, datalist_file, images, msd, pairs
 from monai_seg.data.layouts.files import is_clutter, summarise
 from monai_seg.data.layouts.listing import Layout, LayoutError, Listing, Record
 
@@ -17,6 +17,8 @@ LAYOUTS: tuple[Layout, ...] = (
     datalist_file.LAYOUT,
     msd.LAYOUT,
     pairs.LAYOUT,
+    images.LAYOUT,
+    classes.LAYOUT,
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from monai_seg.data.fault import Fault, enumerate_briefly, fact
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+MASK_WORDS = "masks?|labels?|seg|segmentation|annotations?|gt"  # at the end of a file's name
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _CLUTTER = {"thumbs.db", "desktop.ini"}
 
@@ -45,6 +46,11 @@ def is_clutter(name: str) -> bool:
 def subfolders(folder: Path) -> dict[str, Path]:
     """The folders in a folder by their name in lower case."""
     return {p.name.lower(): p for p in sorted(folder.iterdir()) if p.is_dir() and not is_clutter(p.name)}
+
+
+def image_names(folder: Path) -> list[str]:
+    """The names of the images directly in a folder, sorted."""
+    return sorted(p.name for p in folder.iterdir() if extension(p) and not is_clutter(p.name) and p.is_file())
 
 
 def images_by_stem(folder: Path, root: Path) -> tuple[dict[str, Path], list[Fault]]:

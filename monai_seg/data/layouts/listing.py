@@ -71,11 +71,6 @@ class Layout:
     read: Callable[[Path], Listing]
 
 
-def is_labelled(record: Record) -> bool:
-    """Whether a record can be learned from and evaluated."""
-    return "label" in record or "class" in record
-
-
 def first_image(record: Record) -> str:
     """The path that names a case: its image, or the first of its channels."""
     image = record["image"]

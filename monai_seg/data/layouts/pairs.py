@@ -3,70 +3,45 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from monai_seg.data.fault import Fault, fact
-from monai_seg.data.layouts.files import images_by_stem, relative, stem, subfolders, summarise
-from monai_seg.data.layouts.listing import SECTION_FOLDERS, Layout, LayoutError, Listing, Record
+from monai_seg.data.layouts.files import MASK_WORDS, images_by_stem, relative, stem
+from monai_seg.data.layouts.listing import Layout, LayoutError, Listing, Record
+from monai_seg.data.layouts.places import Place, no_image, places
+from monai_seg.data.layouts.section_lists import images_with_sections
 
-_SHAPE = "images/ and masks/ (or labels/, annotations/), also under train/ val/ test/"
-_MASK_FOLDERS = ("masks", "labels", "annotations")
-_MASK_ENDING = re.compile(r"[-_. ](masks?|labels?|seg|segmentation|annotations?|gt)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the images and masks of a section are, or would be."""
-
-    section: str
-    images: Path
-    masks: Path
+_SHAPE = "images/ and masks/ (or labels/, annotations/), under train/ val/ test/ or with train.txt val.txt test.txt"
+_MASK_ENDING = re.compile(rf"[-_. ]({MASK_WORDS})$", re.IGNORECASE)
 
 
 def _recognises(path: Path) -> bool:
-    places = _places(path) if path.is_dir() else []
-    return any(place.images.is_dir() for place in places) and any(place.masks.is_dir() for place in places)
+    found = places(path) if path.is_dir() else []
+    return any(place.images.is_dir() for place in found) and any(place.masks.is_dir() for place in found)
 
 
 def _read(root: Path) -> Listing:
     listing = Listing("pairs", root, sections={})
-    places = _places(root)
-    for place in places:
-        images, doubled = images_by_stem(place.images, root)
-        listing.faults.extend(doubled)
+    found = places(root)
+    for place in found:
+        images, sections, faults = images_with_sections(place, root)
+        listing.faults.extend(faults)
         # Test images without any masks are for prediction; everywhere else a mask that lacks is a fault.
         for_prediction = place.section == "test" and not place.masks.is_dir()
         partners = {} if for_prediction else _partners(images, place, listing)
-        for key, image in images.items():
-            record: Record = {"image": str(image)}
+        for key, section in sections.items():
+            record: Record = {"image": str(images[key])}
             if key in partners:
                 record["label"] = str(partners[key])
             elif not for_prediction:
                 continue
-            first, *rest = Path(key).parts
-            section = SECTION_FOLDERS.get(first.lower(), place.section) if rest else place.section
             listing.sections.setdefault(section, []).append(record)
     if not listing.sections and not listing.faults:
-        raise LayoutError(_nothing(root, [place.images for place in places if place.images.is_dir()]))
+        raise LayoutError(no_image(root, found))
     return listing
 
 
-def _places(root: Path) -> list[_Place]:
-    """The places with an image or a mask folder: the root and each folder that is named like a section."""
-    bases = [("unsplit", root)]
-    bases += [(SECTION_FOLDERS[name], path) for name, path in subfolders(root).items() if name in SECTION_FOLDERS]
-    places = []
-    for section, base in bases:
-        inside = subfolders(base)
-        masks = next((inside[name] for name in _MASK_FOLDERS if name in inside), base / _MASK_FOLDERS[0])
-        place = _Place(section, inside.get("images", base / "images"), masks)
-        if place.images.is_dir() or place.masks.is_dir():
-            places.append(place)
-    return places
-
-
-def _partners(images: dict[str, Path], place: _Place, listing: Listing) -> dict[str, Path]:
+def _partners(images: dict[str, Path], place: Place, listing: Listing) -> dict[str, Path]:
     """Match masks to images by stem, first exactly, then without an ending such as ``_mask``; report the others."""
     root = listing.root
     found, doubled = images_by_stem(place.masks, root)
@@ -97,11 +72,6 @@ def _partners(images: dict[str, Path], place: _Place, listing: Listing) -> dict[
                 Fault(stem(image), "the image has no mask", facts, "add the mask or remove the image")
             )
     return partners
-
-
-def _nothing(root: Path, folders: list[Path]) -> Fault:
-    facts = tuple(fact("found", f"{relative(folder, root)}/", summarise(folder)) for folder in folders)
-    return Fault("", "no image of a known type", facts, "images are png, jpg, tif, bmp, nii or nii.gz")
 
 
 LAYOUT = Layout("pairs", _SHAPE, _recognises, _read)
