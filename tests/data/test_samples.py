@@ -14,9 +14,10 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from monai_seg.data import samples
-from monai_seg.data.samples import SAMPLE_KINDS, cells, fields, is_sample_data, sample_data, volumes
+from monai_seg.data.samples import SAMPLE_KINDS, aerial, cells, fields, is_sample_data, sample_data, volumes
 
 TRAINING = [f"volume_{index:03d}.nii.gz" for index in range(volumes.N_TRAINING)]
+TILES = [f"tile_{index:02d}.png" for index in range(aerial.N_IMAGES)]
 SECTIONS = [f"section_{index:02d}.png" for index in range(cells.N_IMAGES)]
 
 
@@ -33,6 +34,16 @@ def volumes_dir(cache):
 @pytest.fixture(scope="module")
 def cells_dir(cache):
     return Path(sample_data("cells", cache))
+
+
+@pytest.fixture(scope="module")
+def aerial_dir(cache):
+    return Path(sample_data("aerial", cache))
+
+
+@pytest.fixture(scope="module")
+def faces_dir(cache):
+    return Path(sample_data("faces", cache))
 
 
 @pytest.fixture
@@ -64,12 +75,17 @@ def test_folder_is_what_the_generator_gives_in_any_order_of_cases(kind, request)
     written = content(folder)
     assert len(written) == generator.N_FILES
     again = generator.make_case(0, 3)
-    if kind == "cells":
-        assert written["images/section_03.png"] == cells._png(again[0])
-        assert written["masks/section_03.png"] == cells._png(again[1])
+    if kind == "volumes":
+        expected = {
+            "imagesTr/volume_003.nii.gz": volumes._nifti(again[0], again[2]),
+            "labelsTr/volume_003.nii.gz": volumes._nifti(again[1], again[2]),
+        }
+    elif kind == "faces":
+        expected = {"images/person_02_2.png": fields.png(again)}
     else:
-        assert written["imagesTr/volume_003.nii.gz"] == volumes._nifti(again[0], again[2])
-        assert written["labelsTr/volume_003.nii.gz"] == volumes._nifti(again[1], again[2])
+        name = {"cells": "section_03.png", "aerial": "tile_03.png"}[kind]
+        expected = {f"images/{name}": fields.png(again[0]), f"masks/{name}": fields.png(again[1])}
+    assert written.items() >= expected.items()
 
 
 @pytest.mark.parametrize("kind", SAMPLE_KINDS)
@@ -160,6 +176,50 @@ def test_cells_touch_along_thin_membranes(cells_dir, name):
     assert ndimage.binary_erosion(~inside, iterations=3).mean() < 0.005
 
 
+@pytest.mark.parametrize("name", TILES)
+def test_roofs_stand_out_by_their_edges_and_not_by_their_colour(aerial_dir, name):
+    image, mask = (Image.open(aerial_dir / folder / name) for folder in ("images", "masks"))
+    assert (image.mode, mask.mode) == ("RGBA", "L")
+    assert image.size == mask.size == (256, 256)
+    colour, roofs = np.array(image), np.array(mask)
+    assert np.unique(colour[..., 3]).tolist() == [255]
+    assert np.unique(roofs).tolist() == [0, 1]
+    assert 0.15 < roofs.mean() < 0.6
+    assert ndimage.label(roofs)[1] >= 3
+    grey = colour[..., :3].mean(axis=2)
+    assert otsu_dice(grey, roofs == 1) < 0.7
+    channels = colour[..., :3].transpose(2, 0, 1).astype(float)
+    slope = sum(ndimage.gaussian_gradient_magnitude(channel, 1.0) for channel in channels)
+    outline = ndimage.binary_dilation(roofs) & ~ndimage.binary_erosion(roofs, border_value=1)
+    beside = [np.roll(outline, step, axis)[6:-6, 6:-6] for step in (-5, 5) for axis in (0, 1)]
+    assert slope[outline].mean() > 1.05 * max(slope[6:-6, 6:-6][other].mean() for other in beside)
+
+
+def test_faces_are_two_pictures_of_each_of_twenty_persons(faces_dir):
+    names = [f"person_{person:02d}_{picture}.png" for person in range(1, 21) for picture in (1, 2)]
+    assert sorted(path.name for path in (faces_dir / "images").iterdir()) == names
+    assert sorted(path.name for path in faces_dir.iterdir()) == ["README.md", "images"]
+    images = [Image.open(faces_dir / "images" / name) for name in names]
+    assert {(image.mode, image.size) for image in images} == {("RGB", (256, 256))}
+    brightness = np.array([np.mean(cheeks(image)) for image in images])
+    assert brightness.max() > 2.5 * brightness.min()
+    # The light differs between two pictures of a person, the skin does not.
+    logs = np.log(brightness).reshape(20, 2)
+    assert np.abs(np.diff(logs)).mean() < 0.25 * np.abs(logs - logs.mean()).mean()
+
+
+def test_no_shadow_lies_on_the_faces(faces_dir):
+    for path in sorted((faces_dir / "images").iterdir()):
+        left, right = cheeks(Image.open(path))
+        assert 0.8 < left / right < 1.25, path.name
+
+
+def cheeks(image):
+    """Brightness left and right of the nose, by the middle of a centred crop."""
+    grey = np.array(image).mean(axis=2)
+    return [np.median(grey[140:158, 128 + side * 44 - 9 : 128 + side * 44 + 9]) for side in (-1, 1)]
+
+
 @pytest.mark.parametrize("kind", SAMPLE_KINDS)
 def test_readme_says_how_it_was_made(kind, request):
     text = (request.getfixturevalue(f"{kind}_dir") / "README.md").read_text()
@@ -246,7 +306,9 @@ def test_leftover_of_a_dead_process_is_not_data(tmp_path, two_files):
 
 
 def test_unknown_kind_names_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown kind of sample data 'cats'; known are 'volumes', 'cells'"):
+    with pytest.raises(
+        ValueError, match=r"unknown kind of sample data 'cats'; known are 'volumes', 'cells', 'aerial', 'faces'"
+    ):
         sample_data("cats", tmp_path)
     with pytest.raises(ValueError, match=r"seed is -1; give a whole number"):
         sample_data("cells", tmp_path, seed=-1)

@@ -6,12 +6,11 @@ uneven and some stretches of membrane are faint, so darkness alone does not find
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
 
-from monai_seg.data.samples.fields import case_rng, inside, paint, smooth_noise
+from monai_seg.data.samples.fields import case_rng, inside, paint, png, smooth_noise
 
 VERSION = 1
 N_IMAGES = 20
@@ -48,8 +47,8 @@ def generate(seed: int) -> Iterator[tuple[str, bytes]]:
     """
     for index in range(N_IMAGES):
         image, mask = make_case(seed, index)
-        yield f"images/section_{index:02d}.png", _png(image)
-        yield f"masks/section_{index:02d}.png", _png(mask)
+        yield f"images/section_{index:02d}.png", png(image)
+        yield f"masks/section_{index:02d}.png", png(mask)
     yield "README.md", _README.format(n_images=N_IMAGES, size=SIZE, version=VERSION, seed=seed).encode()
 
 
@@ -178,11 +177,3 @@ def _expose(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     noise = 0.06 * rng.standard_normal(canvas.shape) + 0.05 * _noise(rng, 0.8)
     exposed = ndimage.gaussian_filter(canvas * light, rng.uniform(0.6, 0.9)) + noise
     return np.rint(255 * np.clip(exposed, 0.0, 1.0)).astype(np.uint8)
-
-
-def _png(array: np.ndarray) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG")
-    return buffer.getvalue()

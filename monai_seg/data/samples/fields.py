@@ -1,7 +1,8 @@
-"""What both generators draw with: smooth noise, soft edges, one stream of random numbers per case."""
+"""What the generators draw with: smooth noise, soft edges, one stream of random numbers per case, PNG files."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,12 +47,25 @@ def inside(distance: np.ndarray, softness: float) -> np.ndarray:
     return 0.5 - 0.5 * np.tanh(distance / softness)
 
 
-def paint(canvas: np.ndarray, value: float | np.ndarray, share: np.ndarray) -> None:
+def paint(canvas: np.ndarray, value: float | Sequence[float] | np.ndarray, share: np.ndarray) -> None:
     """Lay a value over the canvas, in place.
 
     Args:
         canvas: intensities so far.
-        value: intensity of the shape.
+        value: intensity of the shape, or its colour.
         share: how much of each element the shape covers, 0 to 1.
     """
     canvas += (value - canvas) * share
+
+
+def png(array: np.ndarray) -> bytes:
+    """Content of a PNG file.
+
+    Args:
+        array: grey, RGB or RGBA picture, uint8, ``(H, W)`` or ``(H, W, C)``.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG")
+    return buffer.getvalue()
