@@ -33,8 +33,13 @@ class CaseTable:
     ``dice_anterior`` for each class), so that they do not depend on the number of processes.
 
     Args:
-        class_names: name of each class in the columns of the metrics, without background if they leave it out.
+        class_names: name of each class in the columns of the metrics, without background if they leave it out: of a
+            label map its labels from 1 on, of masks of overlapping classes their channels (metrics with
+            ``include_background=True``).
         run_folder: its ``results`` take ``per_case.csv`` and ``summary.json``; None writes nothing, as in training.
+
+    Raises:
+        ValueError: at the end of an evaluation: a metric gives values for another number of classes than are named.
     """
 
     def __init__(self, class_names: Sequence[str], run_folder: RunFolder | None = None) -> None:
@@ -57,6 +62,7 @@ class CaseTable:
         tables = {name: values.cpu().double().numpy()[order] for name, values in engine.state.metric_details.items()}
         groups = _groups(engine.data_loader.dataset.data, files)
         for name, table in tables.items():
+            _refuse_unnamed(name, table, self.class_names)
             means = _nanmean(_by_group(table, groups))
             engine.state.metrics[name] = float(_nanmean(means))
             for class_name, value in zip(self.class_names, means, strict=True):
@@ -69,6 +75,15 @@ class CaseTable:
             write_text_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
             logger.info("%s", summary_text(summary))
             logger.info("tables: %s", folder)
+
+
+def _refuse_unnamed(name: str, table: np.ndarray, class_names: Sequence[str]) -> None:
+    if table.shape[1] != len(class_names):
+        raise ValueError(
+            f"metric {name} gives values for {table.shape[1]} classes, but class_names are {', '.join(class_names)}\n"
+            "  mend   in the metric, count background as a class of label maps (num_classes); masks that overlap\n"
+            "         have none: set include_background: true"
+        )
 
 
 def summary_text(summary: dict[str, dict[str, dict]]) -> str:

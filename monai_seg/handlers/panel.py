@@ -1,4 +1,4 @@
-"""One picture of a case: input, reference, prediction and errors, side by side; three planes of a volume."""
+"""One picture of a case: input, reference, prediction and errors, side by side; a row for each plane and mask."""
 
 from __future__ import annotations
 
@@ -31,21 +31,41 @@ def case_panel(
 
     Args:
         image: intensities, any range; grey or the first three channels.
-        reference: label map.
-        prediction: label map on the same grid.
+        reference: label map, or masks of classes that may overlap.
+        prediction: of the same kind, on the same grid.
         spacing: size of a voxel along each axis, so that volumes keep their proportions; 1 if None.
-        class_names: of labels 1, 2 ..., for the legend.
+        class_names: of labels 1, 2 ..., or of the masks, for the legend.
 
     Shape:
-        image ``(C, H, W)`` or ``(C, H, W, D)``; label maps ``(1, ...)``. Gives ``(rows, columns, 3)``, uint8. A volume
-        shows three rows: the planes through the centre of the reference's structure (of the volume where it is empty).
+        image ``(C, H, W)`` or ``(C, H, W, D)``; label maps ``(1, ...)``, masks ``(K, ...)`` of 0 and 1. Gives
+        ``(rows, columns, 3)``, uint8. A volume shows three rows: the planes through the centre of the reference's
+        structure (of the volume where it is empty). Each mask has its own row or rows, with its class written on them.
+
+    Raises:
+        ValueError: reference and prediction have not the same number of channels.
     """
     arrays = [np.asarray(torch.as_tensor(item).detach().cpu()) for item in (image, reference, prediction)]
     size = spacing or (1.0,) * (arrays[0].ndim - 1)
     tile = _tile_size(arrays[0])
-    rows = [_row(planes, tile) for planes in _planes(arrays, size, tile)]
+    rows = []
+    for name, each in _label_maps(arrays, class_names):
+        rows += [_named(_row(planes, tile), name) for planes in _planes(each, size, tile)]
     body = np.concatenate([np.pad(row, ((0, _GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
     return np.concatenate([_heading(tile), body, _legend(tile, class_names)])
+
+
+def _label_maps(arrays: list[np.ndarray], class_names: Sequence[str]) -> list[tuple[str, list[np.ndarray]]]:
+    """Each mask as a label map in which only its class is, beside the image; label maps as they are, without a name."""
+    image, reference, prediction = arrays
+    if len(reference) != len(prediction):
+        raise ValueError(f"the reference has {len(reference)} channels, the prediction {len(prediction)}")
+    if len(reference) == 1:
+        return [("", arrays)]
+    names = class_names if len(class_names) == len(reference) else [f"class {k + 1}" for k in range(len(reference))]
+    return [
+        (name, [image, *((masks[k : k + 1] > 0) * np.uint8(k + 1) for masks in (reference, prediction))])
+        for k, name in enumerate(names)
+    ]
 
 
 def _tile_size(image: np.ndarray) -> int:
@@ -88,6 +108,17 @@ def _row(planes: list[np.ndarray], tile: int) -> np.ndarray:
         _overlay(grey, _error_kinds(reference[0], prediction[0]), tuple(colour for _, colour in LEGEND)),
     ]
     return np.concatenate([_framed(each, tile) for each in tiles], axis=1)
+
+
+def _named(row: np.ndarray, name: str) -> np.ndarray:
+    """The row with a class's name in its upper left corner."""
+    if not name:
+        return row
+    picture = Image.fromarray(row)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    draw.rectangle((0, 0, draw.textlength(name, font=font) + 11, 22), fill=(24, 24, 24))
+    draw.text((6, 2), name, fill=(235, 235, 235), font=font)
+    return np.array(picture)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,13 @@ class BatchPrediction:
     output_dir: Path
     options: PredictionOptions = field(default_factory=PredictionOptions)
     outcomes: list[Outcome] = field(default_factory=list)
+    _overlapping_classes: tuple[str, ...] = field(default=(), init=False)
 
     def run(self, inputs: Sequence[str | Path]) -> None:
         """Predict the images of files, folders and data sets.
 
         Raises:
-            BundleError, CheckpointError, RunFolderError, NotStreamableError: nothing can be predicted.
+            BundleError, CheckpointError, RunFolderError, NotStreamableError, ClassMaskError: nothing can be predicted.
             MissingPackageError: polygons are asked for and rasterio is not installed.
         """
         if self.options.polygons:
@@ -86,6 +87,7 @@ class BatchPrediction:
 
             require_rasterio()
         workflow = self._workflow()
+        self._overlapping_classes = workflow.overlapping_classes
         tasks = self._tasks(workflow, inputs)
         self._predict_scenes(workflow, [task for task in tasks if task.is_scene])
         del workflow
@@ -103,6 +105,7 @@ class BatchPrediction:
             self.output_dir,
             _streamable(workflow),
             -1 if self.options.probabilities or self.options.polygons else self.options.scene_pixels,
+            workflow.reads_rgb,
         )
         tasks: dict[Path, Task] = {}  # by every file that they write
         told, found = time.monotonic(), list(records_of(inputs))
@@ -115,7 +118,7 @@ class BatchPrediction:
                 if isinstance(record, InputError):
                     raise record
                 task = check.task(record)
-                outputs = [path for path in astuple(self._outputs(task)) if path]
+                outputs = self._outputs(task).files
                 for path in outputs:
                     if path in tasks:
                         raise InputError(f"it would get the same prediction as {tasks[path].file}; rename one")
@@ -126,7 +129,8 @@ class BatchPrediction:
                 continue
             there = next((path for path in outputs if path.exists()), None)
             if there and not self.options.overwrite:
-                self._note(file, "exists", f"{there} is there; --overwrite replaces it")
+                missing = next((f", {path} is not" for path in outputs if not path.exists()), "")
+                self._note(file, "exists", f"{there} is there{missing}; --overwrite replaces it")
             else:
                 tasks |= dict.fromkeys(outputs, task)
         return list({task.file: task for task in tasks.values()}.values())
@@ -138,6 +142,7 @@ class BatchPrediction:
             task.output,
             self.output_dir / f"{name}_probabilities.tif" if given.probabilities else None,
             self.output_dir / f"{name}.geojson" if given.polygons else None,
+            self._overlapping_classes,
         )
 
     def _predict_scenes(self, workflow: BundleWorkflow, tasks: Sequence[Task]) -> None:
@@ -146,12 +151,12 @@ class BatchPrediction:
         predictor, preprocessing = workflow.scene_predictor(), workflow.tile_preprocessing()
         for task in tasks:
             try:
-                with open_scene(task.file) as scene:
+                with open_scene(task.file, workflow.reads_rgb) as scene:
                     predictor.predict(scene, preprocessing.for_scene(scene), self._outputs(task))
             except Exception as error:  # whatever a file does, it costs no other file
                 self._note(task.file, "failed", reason_of(error))
             else:
-                self._note(task.file, "done", str(task.output))
+                self._done(task)
 
     def _predict_ordinary(self, tasks: Sequence[Task]) -> None:
         """Through the bundle's workflow; where a file breaks it, the others go through a new one."""
@@ -179,9 +184,12 @@ class BatchPrediction:
         def told(file: str) -> None:
             task = waiting.pop(str(file), None)
             if task is not None:
-                self._note(task.file, "done", str(task.output))
+                self._done(task)
 
         return told
+
+    def _done(self, task: Task) -> None:
+        self._note(task.file, "done", ", ".join(map(str, self._outputs(task).label_maps)))
 
     def _note(self, file: str, state: str, text: str) -> None:
         self.outcomes.append(Outcome(file, state, text))

@@ -19,12 +19,15 @@ from monai_seg.engines.precision import autocast_dtype
 from monai_seg.engines.trainer import case_files
 from monai_seg.inference.consensus import Consensus
 from monai_seg.inference.scene_prediction import Decision, ScenePredictor
-from monai_seg.inference.scene_recipe import cleaning_of, decision_of, set_threshold, window_of
-from monai_seg.inference.tile_preprocessing import TilePreprocessing
+from monai_seg.inference.scene_recipe import cleaning_of, decision_of, keeps_channels, set_threshold, window_of
+from monai_seg.inference.tile_preprocessing import TilePreprocessing, reads_rgb
 from monai_seg.inference.weights import find_weights, load_weights
 
 _IMAGE = "_meta_#network_data_format#inputs#image"
 _PREDICTION = "_meta_#network_data_format#outputs#pred"
+# What the weights of a run mean and a run may have overridden: with another value they would load and predict nonsense,
+# or not load at all. Everything else (window, cleaning, folders) is a matter of the prediction.
+_KEYS_OF_RUN = ("network_def", "class_names", "multi_label", "image_size")
 
 
 class BundleError(ValueError):
@@ -61,7 +64,7 @@ class BundleWorkflow:
         paths = [find_weights(bundle, run) for run in runs] or [find_weights(bundle)]
         folders = {"run_dir": runs[0] if runs else None, "dataset_dir": dataset_dir, "output_dir": output_dir}
         named = {key: str(path.resolve()) for key, path in folders.items() if path}
-        self._workflow = _opened(bundle, **named, **_network_of_run(paths[0]))
+        self._workflow = _opened(bundle, **named, **_meaning_of_runs(bundle, paths))
         network = self._get("network")
         load_weights(network, paths[0])
         networks = [network, *(load_weights(copy.deepcopy(network), path) for path in paths[1:])]
@@ -85,6 +88,17 @@ class BundleWorkflow:
         """Channels that the network takes."""
         return int(self._workflow.parser[f"{_IMAGE}#num_channels"])
 
+    @property
+    def overlapping_classes(self) -> tuple[str, ...]:
+        """Names of classes that may overlap and so get a mask each; none where one label map holds all."""
+        names = self._get("class_names") if "class_names" in self._workflow.parser else []
+        return tuple(names) if len(names) > 1 and keeps_channels(self._get("postprocessing")) else ()
+
+    @property
+    def reads_rgb(self) -> bool:
+        """Whether pictures are read as colours, see `monai_seg.data.RGBReader`."""
+        return reads_rgb(self._get("preprocessing"))
+
     def tile_preprocessing(self) -> TilePreprocessing:
         """How tiles are normalised.
 
@@ -101,8 +115,8 @@ class BundleWorkflow:
         """
         postprocessing = self._get("postprocessing")
         decision: Decision = self._decision or decision_of(postprocessing)
-        window, cleaning = window_of(self._get("inferer")), cleaning_of(postprocessing)
-        return ScenePredictor(self._with_autocast(), window, decision, cleaning, self.device)
+        cleaning = cleaning_of(postprocessing, is_multi_label=bool(self.overlapping_classes))
+        return ScenePredictor(self._with_autocast(), window_of(self._get("inferer")), decision, cleaning, self.device)
 
     def run(self, told: Callable[[str], None]) -> None:
         """Run the bundle's `inferring`; ``told`` hears of each file whose prediction is written."""
@@ -138,13 +152,31 @@ def _refuse_no_bundle(bundle: Path) -> None:
         raise BundleError(f"{bundle} is no bundle: it has no configs/inference.yaml\n  mend   {mend}")
 
 
-def _network_of_run(weights: Path) -> dict[str, Any]:
-    """The network that a run was trained with: it may have overridden the bundle's."""
-    config = weights.parent.parent / "config.yaml"
-    if not config.is_file():
-        return {}
-    trained = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return {key: trained[key] for key in ("network_def",) if isinstance(trained, dict) and key in trained}
+def _meaning_of_runs(bundle: Path, weights: Sequence[Path]) -> dict[str, Any]:
+    """What the first run's configuration says of `_KEYS_OF_RUN`, as far as the bundle's inference.yaml has them."""
+    known = _yaml(bundle / "configs" / "inference.yaml")
+    meanings = [
+        {key: value for key, value in _yaml(path.parent.parent / "config.yaml").items() if key in _KEYS_OF_RUN}
+        for path in weights
+    ]
+    for path, other in zip(weights[1:], meanings[1:], strict=True):
+        for key in sorted(meanings[0].keys() & other.keys() - {"network_def"}):  # which the weights must fit anyway
+            if other[key] != meanings[0][key]:
+                raise BundleError(
+                    f"runs differ in {key}, so that their probabilities have no mean\n"
+                    f"  first  {weights[0]}: {meanings[0][key]}\n  other  {path}: {other[key]}\n"
+                    "  mend   predict with each of them alone"
+                )
+    meaning = {key: value for key, value in meanings[0].items() if key in known}
+    if "pretrained" in meaning.get("network_def", {}):
+        # The checkpoint holds all weights, and those that the training began with may be out of reach here.
+        meaning["network_def"] = meaning["network_def"] | {"pretrained": None}
+    return meaning
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return content if isinstance(content, dict) else {}
 
 
 def _opened(bundle: Path, **overrides: Any) -> Any:

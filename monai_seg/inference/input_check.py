@@ -53,6 +53,7 @@ class InputCheck:
         output_dir: folder of the predictions.
         tiles: the bundle's preprocessing by bands, or why there is none.
         scene_pixels: pictures of more pixels are scenes; -1: all are.
+        reads_rgb: whether the bundle reads by `RGBReader`; None: as ``tiles`` says.
     """
 
     spatial_dims: int
@@ -60,6 +61,14 @@ class InputCheck:
     output_dir: Path
     tiles: TilePreprocessing | NotStreamableError
     scene_pixels: int = SCENE_PIXELS
+    reads_rgb: bool | None = None
+
+    @property
+    def as_rgb(self) -> bool:
+        """Whether pictures are judged as `RGBReader` reads them."""
+        if self.reads_rgb is None:
+            return isinstance(self.tiles, TilePreprocessing) and self.tiles.reads_rgb
+        return self.reads_rgb
 
     def task(self, record: dict[str, Any]) -> Task:
         """What is to be done for one record.
@@ -76,7 +85,7 @@ class InputCheck:
             raise InputError(f"a picture has 2 axes, the bundle takes {self.spatial_dims}")
         try:
             parts = [record["image"]] if isinstance(record["image"], str) else record["image"]
-            scenes = [open_scene(part) for part in parts]
+            scenes = [open_scene(part, self.as_rgb) for part in parts]
         except UnreadableError as error:
             raise InputError(_said(error)) from error
         try:
@@ -91,9 +100,11 @@ class InputCheck:
                 scene.close()
 
     def _is_scene(self, facts: SceneFacts) -> bool:
+        if facts.pixels > self.scene_pixels >= 0 and isinstance(self.tiles, TilePreprocessing):
+            return True
         # Pillow cuts colours of 16 bits down to 8 and forgets the place on the ground; a streamed scene keeps both.
         is_deep_colour = facts.channels > 1 and facts.dtype.itemsize > 1
-        return facts.pixels > self.scene_pixels or bool(facts.geo_tags) or is_deep_colour
+        return self.scene_pixels < 0 or bool(facts.geo_tags) or is_deep_colour
 
     def _scene(self, record: dict[str, Any], file: str) -> Task:
         if isinstance(self.tiles, NotStreamableError):
@@ -103,7 +114,8 @@ class InputCheck:
 
     def _ordinary(self, record: dict[str, Any], scenes: Sequence[Scene] | None) -> Task:
         file = first_image(record)
-        expected = Expected(spatial_dims=self.spatial_dims, in_channels=self.in_channels)
+        is_picture = scenes is not None
+        expected = Expected(None, self.spatial_dims, self.in_channels, self.as_rgb and is_picture)
         faults = check_case(record, Path(file).parent, expected).faults
         if faults:
             raise InputError("\n".join(str(fault).removeprefix(f"case {fault.case}: ") for fault in faults))

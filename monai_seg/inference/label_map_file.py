@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from monai_seg.data.atomic import atomic_path
 from monai_seg.data.layouts.files import extension, stem
+
+
+class ClassMaskError(ValueError):
+    """Masks of classes that may overlap, and names that do not tell which is which."""
+
+
+def mask_folders(folder: Path, class_names: Sequence[str]) -> list[Path]:
+    """Where the masks of classes that may overlap go: a folder for each class, each mask named as a label map is.
+
+    Raises:
+        ClassMaskError: a name cannot name a folder, or two name the same one.
+    """
+    unfit = [name for name in class_names if not name.strip(" .") or set(name) & set("/\\")]
+    if unfit:
+        raise ClassMaskError(f"class {unfit[0]!r} cannot name the folder of its masks; give it a name without / and \\")
+    # Not all file systems tell capitals from small letters.
+    if len({name.casefold() for name in class_names}) < len(class_names):
+        raise ClassMaskError(f"two of the classes {', '.join(class_names)} have one folder; rename one")
+    return [folder / name for name in class_names]
 
 
 def prediction_name(image_file: str | Path) -> str:

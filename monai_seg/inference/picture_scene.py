@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from monai_seg.data.raster import UnreadableError
+from monai_seg.data.read_picture import RGB_MODES, is_cut_to_8_bits, rgb_values
 from monai_seg.inference.scene import COPY, Scene, SceneFacts
 
 _MOST_PIXELS = 2**30  # beyond, a decoded RGB picture takes more than 3 GB
@@ -20,7 +21,7 @@ _DTYPES = {"L": "u1", "RGB": "u1", "I;16": "u2", "I": "i4", "F": "f4"}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, zlib.error, struct.error)
 
 
-def open_picture(path: Path) -> PictureScene:
+def open_picture(path: Path, as_rgb: bool = False) -> PictureScene:
     """Look at the head of a picture and refuse what would not be read as it is meant.
 
     Raises:
@@ -28,9 +29,9 @@ def open_picture(path: Path) -> PictureScene:
     """
     try:
         with _without_pillows_limit(), Image.open(path) as image:
-            _refuse_odd(path, image)
-            channels = len(image.getbands())
-            return PictureScene(path, SceneFacts(image.height, image.width, channels, np.dtype(_DTYPES[image.mode])))
+            _refuse_odd(image, as_rgb)
+            channels, dtype = (3, "u1") if as_rgb else (len(image.getbands()), _DTYPES[image.mode])
+            return PictureScene(path, SceneFacts(image.height, image.width, channels, np.dtype(dtype)), as_rgb)
     except UnreadableError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -42,14 +43,17 @@ def open_picture(path: Path) -> PictureScene:
 class PictureScene(Scene):
     """A picture that is held decoded; memory grows with its height, which a TIFF avoids."""
 
-    _values: np.ndarray | None = None
+    def __init__(self, path: Path, facts: SceneFacts, as_rgb: bool = False) -> None:
+        super().__init__(path, facts)
+        self._as_rgb = as_rgb
+        self._values: np.ndarray | None = None
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows of the picture, see `Scene.rows`."""
         if self._values is None:
             try:
                 with _without_pillows_limit(), Image.open(self.path) as image:
-                    values = np.asarray(image)
+                    values = rgb_values(image) if self._as_rgb else np.asarray(image)
                     _refuse_turned(image.getexif())  # of a PNG it may lie behind the pixels
             except UnreadableError:
                 raise
@@ -63,24 +67,33 @@ class PictureScene(Scene):
         self._values = None
 
 
-def _refuse_odd(path: Path, image: Image.Image) -> None:
+def _refuse_odd(image: Image.Image, as_rgb: bool) -> None:
+    is_cut = is_cut_to_8_bits(image)
     if image.format != "PNG" or "exif" in image.info:  # otherwise Pillow decodes a PNG to look behind its pixels
         _refuse_turned(image.getexif())
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1:
         raise UnreadableError("the {kind} has several frames", f"{frames} frames", "save them as single files")
+    if is_cut:
+        as_tiff = "save it as a TIFF with 16 bits; Pillow would cut a PNG in colour down to 8 in silence"
+        mend = "scale it to 8 bits, as in training" if as_rgb else as_tiff
+        raise UnreadableError("the {kind} has 16 bits per colour", f"{image.format}, 16 bits", mend)
+    if as_rgb and image.mode not in RGB_MODES:
+        rgb_values(image)  # says why it cannot be
+    if not as_rgb:
+        _refuse_conversion(image)
+    if image.width * image.height > _MOST_PIXELS:
+        found = f"{image.width} x {image.height} px"
+        raise UnreadableError("the {kind} is too large to be decoded whole", found, "convert it to a tiled TIFF")
+
+
+def _refuse_conversion(image: Image.Image) -> None:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (image.mode != "P" and "transparency" in image.info):
         raise UnreadableError("the {kind} has an alpha channel", f"mode {image.mode}", "save it without transparency")
     if image.mode == "P":
         raise UnreadableError("the {kind} has a palette", "mode P", "save it in grey or RGB")
-    if _is_deep_colour(path):
-        mend = "save it as a TIFF with 16 bits; Pillow would cut a PNG in colour down to 8 in silence"
-        raise UnreadableError("the {kind} has 16 bits per colour", "PNG, 16 bits", mend)
     if image.mode not in _DTYPES:
         raise UnreadableError("the {kind} is neither grey nor RGB", f"mode {image.mode}", "save it in grey or RGB")
-    if image.width * image.height > _MOST_PIXELS:
-        found = f"{image.width} x {image.height} px"
-        raise UnreadableError("the {kind} is too large to be decoded whole", found, "convert it to a tiled TIFF")
 
 
 def _refuse_turned(exif: Image.Exif) -> None:
@@ -88,13 +101,6 @@ def _refuse_turned(exif: Image.Exif) -> None:
     if turned not in (0, 1):
         mend = "turn the pixels upright and save without the tag"
         raise UnreadableError("the {kind} is turned by an EXIF tag", f"orientation {turned}", mend)
-
-
-def _is_deep_colour(path: Path) -> bool:
-    """Whether a PNG has 16 bits per channel and more than one channel: the second head chunk says so."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    return head.startswith(b"\x89PNG") and len(head) == 26 and head[24] == 16 and head[25] in (2, 4, 6)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Predictions as files: label maps in the geometry of their inputs, and a picture of each of the first cases."""
+"""Predictions as files: label maps or masks in the geometry of their inputs, and pictures of the first cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from monai_seg.engines.distribution import rank
 from monai_seg.engines.run_folder import RunFolder
 from monai_seg.engines.trainer import case_files
 from monai_seg.handlers.panel import case_panel
-from monai_seg.inference.label_map_file import prediction_name, write_label_map
+from monai_seg.inference.label_map_file import ClassMaskError, mask_folders, prediction_name, write_label_map
 
 _QUIET_S = 2.0  # shorter evaluations report no progress
 logger = logging.getLogger(__name__)
@@ -33,17 +33,20 @@ class NameCollisionError(ValueError):
 class PredictionFiles:
     """Write the predicted label map of each case of an evaluation, under the name of its input.
 
-    The inputs' grids are those of the predictions already: the postprocessing has inverted what changed them.
+    A prediction of several channels is masks of classes that may overlap: each goes to a folder of its class, as in
+    ``predictions/building/NAME.png``. The inputs' grids are those of the predictions already: the postprocessing has
+    inverted what changed them.
 
     Args:
         run_folder: its ``predictions`` take the label maps, and its ``figures`` pictures of reference, prediction and
             errors.
         output_dir: folder of the label maps where there is no run folder; nothing is drawn then.
         figure_count: number of cases to draw.
-        class_names: of labels 1, 2 ..., for the pictures' legend.
+        class_names: of labels 1, 2 ..., for the pictures' legend; or of the masks.
 
     Raises:
         ValueError: neither a run folder nor an output folder is given, or both are.
+        ClassMaskError: while it runs: a prediction has several channels that are no masks of the named classes.
     """
 
     def __init__(
@@ -84,10 +87,28 @@ class PredictionFiles:
             file = case_files([sample])[0]
             prediction = output[Keys.PRED]
             folder = self.output_dir if self.run_folder is None else self.run_folder.predictions
-            write_label_map(np.asarray(prediction[0].cpu()), file, folder)
+            maps = np.asarray(prediction.cpu())
+            for label_map, place in zip(maps, self._places(maps, file, folder), strict=True):
+                write_label_map(label_map, file, place)
             if self.run_folder is not None and self._drawn < self.figure_count:
                 self._drawn += 1
                 self._draw(output, self.run_folder.figures / f"{stem(file)}.png")
+
+    def _places(self, maps: np.ndarray, file: str, folder: Path) -> list[Path]:
+        """The folder of each channel of a prediction."""
+        if len(maps) == 1:
+            return [folder]
+        if len(maps) != len(self.class_names):
+            raise ClassMaskError(
+                f"the prediction of {file} has {len(maps)} channels, class_names names {len(self.class_names)}\n"
+                "  mend   give PredictionFiles one name for each mask, or let AsDiscreted make one label map by argmax"
+            )
+        if not ((maps == 0) | (maps == 1)).all():
+            raise ClassMaskError(
+                f"the prediction of {file} has {len(maps)} channels from {maps.min():g} to {maps.max():g}, no masks\n"
+                "  mend   end the postprocessing with AsDiscreted and a threshold"
+            )
+        return mask_folders(folder, self.class_names)
 
     def _tell(self, engine: Any) -> None:
         """Say every few seconds how far it is; a short evaluation says nothing."""

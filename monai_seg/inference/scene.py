@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from monai_seg.data.layouts.files import extension
 from monai_seg.data.raster import UnreadableError
+from monai_seg.data.read_picture import refuse_transparency
 
 COPY = "copy the file again from its source"
 
@@ -72,16 +73,51 @@ class Scene(ABC):
         self.close()
 
 
-def open_scene(path: str | Path) -> Scene:
+class RGBScene(Scene):
+    """A picture as red, green, blue, as `monai_seg.data.RGBReader` gives it.
+
+    Args:
+        scene: of 8 bits: grey or RGB, an alpha channel last where there is one, or the indices of a palette.
+        has_alpha: whether the last channel is alpha; it has to be opaque.
+        palette: ``(256, 3)``, uint8.
+    """
+
+    def __init__(self, scene: Scene, has_alpha: bool = False, palette: np.ndarray | None = None) -> None:
+        super().__init__(scene.path, replace(scene.facts, channels=3))
+        self._scene, self._has_alpha, self._palette = scene, has_alpha, palette
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows of the picture, see `Scene.rows`.
+
+        Raises:
+            UnreadableError: this part of the file is damaged, or transparent in places.
+        """
+        values = self._scene.rows(start, stop)
+        if self._has_alpha:
+            refuse_transparency(values[..., -1], f"rows {start} to {stop}")
+            values = values[..., :-1]
+        if self._palette is not None:
+            return self._palette[values[..., 0]]
+        return np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
+
+    def close(self) -> None:
+        """Close the file."""
+        self._scene.close()
+
+
+def open_scene(path: str | Path, as_rgb: bool = False) -> Scene:
     """Open a picture to read it in bands: a TIFF piece by piece, a PNG, JPEG or BMP decoded once as a whole.
 
     Args:
         path: TIFF (strips, tiles, BigTIFF, GeoTIFF), PNG, JPEG or BMP. TIFFs whose compression tifffile cannot decode
             by itself (LZW, JPEG ...) are read by rasterio, where ``monai-seg[geo]`` is installed.
+        as_rgb: whether it is read as `monai_seg.data.RGBReader` reads it: red, green, blue, whatever way the file
+            holds them. An alpha channel that turns out not to be opaque is refused when its rows are read.
 
     Raises:
-        UnreadableError: the file is missing, damaged, empty, or would not be read as it is meant: a palette, an alpha
-            channel, an EXIF turn, several frames, 16-bit colours in PNG, CMYK.
+        UnreadableError: the file is missing, damaged, empty, or would not be read as it is meant: an EXIF turn,
+            several frames, 16-bit colours in PNG, CMYK; a palette or an alpha channel, but for ``as_rgb``, and more
+            than 8 bits with it.
     """
     path = Path(path)
     try:
@@ -95,7 +131,7 @@ def open_scene(path: str | Path) -> Scene:
     if extension(path) in (".tif", ".tiff"):
         from monai_seg.inference.tiff_scene import open_tiff
 
-        return open_tiff(path)
+        return open_tiff(path, as_rgb)
     from monai_seg.inference.picture_scene import open_picture
 
-    return open_picture(path)
+    return open_picture(path, as_rgb)

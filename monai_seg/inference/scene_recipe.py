@@ -19,9 +19,8 @@ from monai.transforms import (
     AsDiscreted,
     Compose,
     Invertd,
-    KeepLargestConnectedComponentd,
+    KeepLargestConnectedComponent,
     RemoveSmallObjects,
-    RemoveSmallObjectsd,
 )
 from monai.utils import ensure_tuple_rep
 
@@ -29,8 +28,11 @@ from monai_seg.inference.scene_cleaning import SceneCleaning
 from monai_seg.inference.scene_prediction import Decision
 from monai_seg.inference.streamed import Window
 from monai_seg.inference.tile_preprocessing import NotStreamableError
+from monai_seg.transforms.each_class import EachClassd
 
 _KEY = "pred"
+# MONAI's own joins objects of several classes, or leaves the first class out; see `EachClass`.
+_BY_CLASS = ", where classes are not told apart\n  mend   hold {0} in monai_seg.transforms.EachClassd"
 
 
 def window_of(inferer: Any) -> Window:
@@ -74,10 +76,13 @@ def decision_of(postprocessing: Any, threshold: float | None = None) -> Decision
         raise NotStreamableError("the bundle's postprocessing does not hold one AsDiscreted for pred")
     place = list(discretes[0].keys).index(_KEY)
     own, is_argmax = discretes[0].threshold[place], discretes[0].argmax[place]
+    if discretes[0].to_onehot[place] is not None:
+        raise NotStreamableError("AsDiscreted of the bundle's postprocessing makes channels of a label map (to_onehot)")
     if is_argmax and threshold is not None:
-        raise NotStreamableError("the bundle takes the most likely class; a threshold is for bundles of one class")
-    if not is_argmax and own is None:
-        raise NotStreamableError("AsDiscreted of the bundle's postprocessing has neither argmax nor threshold")
+        raise NotStreamableError("the bundle takes the most likely class; a threshold is for bundles with a sigmoid")
+    if is_argmax == (own is not None):
+        amount = "both argmax and threshold" if is_argmax else "neither argmax nor threshold"
+        raise NotStreamableError(f"AsDiscreted of the bundle's postprocessing has {amount}")
     activations = [step for step in steps if isinstance(step, Activationsd) and _KEY in step.keys]
     is_sigmoid = any(step.sigmoid[list(step.keys).index(_KEY)] for step in activations)
     if is_argmax:
@@ -87,6 +92,13 @@ def decision_of(postprocessing: Any, threshold: float | None = None) -> Decision
     return Decision("sigmoid", own if threshold is None else threshold)
 
 
+def keeps_channels(postprocessing: Any) -> bool:
+    """Whether a bundle's ``postprocessing`` makes a mask of each channel instead of one label map of all."""
+    steps = [step for step in _steps(postprocessing) if isinstance(step, AsDiscreted) and _KEY in step.keys]
+    places = [(step, list(step.keys).index(_KEY)) for step in steps]
+    return bool(places) and not any(step.argmax[place] for step, place in places)
+
+
 def set_threshold(postprocessing: Any, threshold: float) -> None:
     """Put another threshold into a bundle's ``postprocessing``; `decision_of` refuses where there is none."""
     for step in _steps(postprocessing):
@@ -94,34 +106,49 @@ def set_threshold(postprocessing: Any, threshold: float) -> None:
             step.threshold[list(step.keys).index(_KEY)] = threshold
 
 
-def cleaning_of(postprocessing: Any) -> SceneCleaning:
-    """What a bundle's ``postprocessing`` does to the label map.
+def cleaning_of(postprocessing: Any, is_multi_label: bool = False) -> SceneCleaning:
+    """What a bundle's ``postprocessing`` does to a label map, or to each mask of classes that may overlap.
+
+    Args:
+        postprocessing: a Compose or a single transform.
+        is_multi_label: its prediction is masks of several classes.
 
     Raises:
         NotStreamableError: it does something that is not done here exactly so.
     """
-    steps = _steps(postprocessing)
-    cleaning, is_one_class = SceneCleaning(), decision_of(postprocessing).threshold is not None
+    cleaning, is_one_class = SceneCleaning(), decision_of(postprocessing).threshold is not None and not is_multi_label
     named: int | None = None
-    for step in steps:
+    for step in _steps(postprocessing):
         if isinstance(step, (Activationsd, AsDiscreted, Invertd)):
             continue  # what the pixelwise preprocessing of a scene does needs no inversion
-        if isinstance(step, RemoveSmallObjectsd) and is_one_class and not cleaning:
-            own, connectivity = step.converter, step.converter.connectivity
+        own, is_by_class = _array_form(step), isinstance(step, EachClassd)
+        if isinstance(own, RemoveSmallObjects) and (is_one_class or is_by_class) and not cleaning:
+            connectivity = own.connectivity
             if own.by_measure:
                 raise NotStreamableError("RemoveSmallObjectsd by measure: a scene knows no size of a pixel")
             cleaning = replace(cleaning, min_object_size=_smallest_kept(own))
-        elif isinstance(step, KeepLargestConnectedComponentd) and not cleaning.largest_component:
-            own, connectivity = step.converter, step.converter.connectivity or 2
+        elif (
+            isinstance(own, KeepLargestConnectedComponent)
+            and (not is_multi_label or is_by_class)
+            and not cleaning.largest_component
+        ):
+            connectivity = own.connectivity or 2
             if own.applied_labels is not None or own.num_components != 1 or own.is_onehot:
                 raise NotStreamableError("KeepLargestConnectedComponentd with chosen labels or several components")
-            cleaning = replace(cleaning, largest_component="each" if own.independent else "all")
+            cleaning = replace(cleaning, largest_component="each" if own.independent or is_by_class else "all")
         else:
-            raise NotStreamableError(f"the bundle's postprocessing holds {type(step).__name__} at this place")
+            mend = "" if own is None or is_by_class or is_one_class else _BY_CLASS.format(type(own).__name__)
+            raise NotStreamableError(f"the bundle's postprocessing holds {type(step).__name__} at this place{mend}")
         if named not in (None, connectivity):
             raise NotStreamableError("the steps of the bundle's postprocessing differ in connectivity")
         named = connectivity
     return replace(cleaning, connectivity=named or 2)
+
+
+def _array_form(step: Any) -> Any:
+    """The transform that a step applies to a label map; None where it is none that a scene knows."""
+    own = step.converter.transform if isinstance(step, EachClassd) else getattr(step, "converter", None)
+    return own if isinstance(own, (RemoveSmallObjects, KeepLargestConnectedComponent)) else None
 
 
 def _smallest_kept(removal: RemoveSmallObjects) -> int:

@@ -12,11 +12,11 @@ import numpy as np
 import tifffile
 
 from monai_seg.data.raster import UnreadableError
-from monai_seg.inference.scene import COPY, Scene, SceneFacts
+from monai_seg.inference.scene import COPY, RGBScene, Scene, SceneFacts
 
 # Scale, tie points, transformation, and the three tags of the coordinate system.
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
-_GREY, _RGB, _YCBCR = 1, 2, 6
+_GREY, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6
 _REDUCED, _MASK = 1, 4
 _NONE, _JPEG = 1, 7
 _ORIENTATION_TAG = 274
@@ -25,7 +25,7 @@ _GDAL_CACHE_BYTES = 64 * 2**20
 _DAMAGE = (ValueError, RuntimeError, IndexError, KeyError, OSError, TypeError, struct.error, zlib.error)
 
 
-def open_tiff(path: Path) -> Scene:
+def open_tiff(path: Path, as_rgb: bool = False) -> Scene:
     """Look at the head of a TIFF, refuse what would not be read as it is meant, and choose who decodes it.
 
     Raises:
@@ -37,7 +37,7 @@ def open_tiff(path: Path) -> Scene:
         raise UnreadableError("the {kind} is no TIFF that can be read", str(error), COPY) from error
     try:
         page = _only_page(file)
-        _refuse_odd(page, path.stat().st_size)
+        _refuse_odd(page, path.stat().st_size, as_rgb)
         tags = [page.tags[code] for code in GEO_TAGS if code in page.tags]
         facts = SceneFacts(
             page.imagelength,
@@ -46,13 +46,15 @@ def open_tiff(path: Path) -> Scene:
             np.dtype(page.dtype),
             tuple((tag.code, int(tag.dtype), tag.count, tag.value) for tag in tags),
         )
-        if _is_decoded_by_tifffile(page):
-            return TiffScene(path, facts, file, page)
+        palette = _palette(page) if page.photometric == _PALETTE else None
+        is_read_here = _is_decoded_by_tifffile(page)
     except BaseException:
         file.close()
         raise
-    file.close()
-    return RasterioScene(path, facts, page.compression)
+    if not is_read_here:
+        file.close()
+    scene = TiffScene(path, facts, file, page) if is_read_here else RasterioScene(path, facts, page.compression)
+    return RGBScene(scene, facts.channels in (2, 4), palette) if as_rgb else scene
 
 
 class TiffScene(Scene):
@@ -192,20 +194,24 @@ def _file_type(page: Any) -> int:
     return int(tag.value) if tag else 0
 
 
-def _refuse_odd(page: tifffile.TiffPage, file_size: int) -> None:
+def _refuse_odd(page: tifffile.TiffPage, file_size: int, as_rgb: bool) -> None:
     if not page.imagelength or not page.imagewidth:
         raise UnreadableError("the {kind} has no pixels", f"{page.imagewidth} x {page.imagelength} px", COPY)
-    if page.photometric == 3:
+    if page.photometric == _PALETTE and not as_rgb:
         raise UnreadableError("the {kind} has a palette", "photometric palette", _GREY_OR_RGB)
     turned = page.tags.get(_ORIENTATION_TAG)
     if turned is not None and turned.value != 1:
         mend = "turn the pixels upright and save without the tag"
         raise UnreadableError("the {kind} is turned by a tag", f"orientation {turned.value}", mend)
-    is_grey_or_rgb = page.photometric in (_GREY, _RGB) or (page.photometric == _YCBCR and page.compression == _JPEG)
+    is_grey_or_rgb = page.photometric in (_GREY, _RGB, _PALETTE) or (
+        page.photometric == _YCBCR and page.compression == _JPEG
+    )
     if not is_grey_or_rgb:
         raise UnreadableError("the {kind} is neither grey nor RGB", f"photometric {page.photometric}", _GREY_OR_RGB)
     # 0 is "unspecified": further bands of a satellite, not transparency.
-    if any(kind in (1, 2) for kind in page.extrasamples):
+    if as_rgb:
+        _refuse_no_rgb(page)
+    elif any(kind in (1, 2) for kind in page.extrasamples):
         mend = "save it without transparency"
         raise UnreadableError("the {kind} has an alpha channel", f"{page.samplesperpixel} channels", mend)
     if page.dtype is None or page.bitspersample not in (8, 16, 32, 64) or page.dtype.kind not in "uif":
@@ -214,6 +220,26 @@ def _refuse_odd(page: tifffile.TiffPage, file_size: int) -> None:
     end = max((a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
     if end > file_size:
         raise UnreadableError("the {kind} is truncated", f"{file_size:,} of {end:,} bytes", COPY)
+
+
+def _refuse_no_rgb(page: tifffile.TiffPage) -> None:
+    """Refuse what `RGBReader` refuses too, where the head says so."""
+    if page.dtype != np.uint8:
+        mend = "scale it to 8 bits, as in training"
+        raise UnreadableError("the {kind} has more than 8 bits per channel", str(page.dtype), mend)
+    colours = 3 if page.photometric in (_RGB, _YCBCR) else 1
+    more = page.samplesperpixel - colours
+    if more > 1 or (more == 1 and 0 in page.extrasamples):
+        found = f"{page.samplesperpixel} channels, {colours} of them known"
+        mend = "save those that matter alone; say that the last is alpha where it is"
+        raise UnreadableError("the {kind} has channels that would not be read", found, mend)
+
+
+def _palette(page: tifffile.TiffPage) -> np.ndarray:
+    """The colours of the indices, ``(256, 3)``, of which a TIFF keeps 16 bits."""
+    if page.colormap is None:
+        raise UnreadableError("the {kind} is damaged", "a palette without colours", COPY)
+    return (np.asarray(page.colormap) >> 8).astype(np.uint8).T
 
 
 def _is_decoded_by_tifffile(page: tifffile.TiffPage) -> bool:

@@ -24,6 +24,7 @@ from monai.transforms import (
     ScaleIntensityRanged,
 )
 
+from monai_seg.data.rgb_reader import RGBReader
 from monai_seg.inference.row_progress import RowProgress
 from monai_seg.inference.scene import Scene
 
@@ -43,6 +44,8 @@ class ValueRangeError(ValueError):
 class TilePreprocessing:
     """Normalise the rows of a scene as a bundle normalises whole images.
 
+    ``reads_rgb`` says whether its pictures are colours, see `monai_seg.data.RGBReader`; scenes are opened alike.
+
     Args:
         transforms: of the bundle's ``preprocessing``.
 
@@ -56,8 +59,9 @@ class TilePreprocessing:
         if not _keeps_rows(transforms[0]):
             raise NotStreamableError(
                 "LoadImaged turns rows into columns or converts what it reads, which a scene cannot follow\n"
-                "  mend   give it reader: PILReader and reverse_indexing: false in inference.yaml"
+                "  mend   in inference.yaml give it reverse_indexing: false, and reader: PILReader or RGBReader"
             )
+        self.reads_rgb = reads_rgb(transforms[0])
         self.transforms = [item for item in transforms[1:] if not isinstance(item, EnsureChannelFirstd)]
         for item in self.transforms:
             is_pixelwise = isinstance(item, (*_PIXELWISE, NormalizeIntensityd)) or getattr(item, "is_pixelwise", False)
@@ -84,6 +88,9 @@ class TilePreprocessing:
 
     def for_scene(self, scene: Scene) -> Callable[[int, int], torch.Tensor]:
         """What reads and normalises rows ``(C, n, W)`` of this scene, with the scene's statistics.
+
+        Args:
+            scene: of `open_scene`, with ``as_rgb`` where the bundle reads RGB.
 
         Raises:
             ValueRangeError: when it reads values that the preprocessing was not made for.
@@ -122,7 +129,15 @@ def _refuse_values_beyond(values: np.ndarray, low: float, high: float) -> None:
         )
 
 
+def reads_rgb(preprocessing: Any) -> bool:
+    """Whether a bundle's ``preprocessing``, or its first transform, reads by `RGBReader`; no other is asked then."""
+    first = preprocessing.transforms[0] if isinstance(preprocessing, Compose) else preprocessing
+    return isinstance(first, LoadImaged) and isinstance(first._loader.readers[-1], RGBReader)
+
+
 def _keeps_rows(loader: LoadImaged) -> bool:
+    if reads_rgb(loader):
+        return not loader._loader.readers[-1].reverse_indexing
     readers = [reader for reader in loader._loader.readers if isinstance(reader, PILReader)]
     return bool(readers) and all(not reader.reverse_indexing and reader.converter is None for reader in readers)
 

@@ -9,6 +9,7 @@ from monai_seg.lazy_names import lazy_names
 if TYPE_CHECKING:
     from monai_seg.transforms.class_masks import ClassMasks, ClassMasksd
     from monai_seg.transforms.dihedral import Dihedral, RandDihedrald
+    from monai_seg.transforms.each_class import EachClass, EachClassd
     from monai_seg.transforms.face_shadow import FaceShadow
     from monai_seg.transforms.face_shadow_fixed import FaceShadowd
     from monai_seg.transforms.face_shadow_random import FaceShadowRanges, RandFaceShadow, RandFaceShadowd
@@ -18,6 +19,8 @@ _HOMES = {
     "ClassMasks": "class_masks",
     "ClassMasksd": "class_masks",
     "Dihedral": "dihedral",
+    "EachClass": "each_class",
+    "EachClassd": "each_class",
     "FaceShadow": "face_shadow",
     "FaceShadowRanges": "face_shadow_random",
     "FaceShadowd": "face_shadow_fixed",
@@ -32,6 +35,8 @@ __all__ = [
     "ClassMasks",
     "ClassMasksd",
     "Dihedral",
+    "EachClass",
+    "EachClassd",
     "FaceShadow",
     "FaceShadowRanges",
     "FaceShadowd",

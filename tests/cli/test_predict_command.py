@@ -225,9 +225,80 @@ def test_a_bundle_whose_preprocessing_needs_the_whole_image(desk, predict, tmp_p
     last = "- {_target_: EnsureTyped"
     config.write_text(config.read_text().replace(last, "- {_target_: ScaleIntensityd, keys: image}\n    " + last))
     run = ["--run", desk / "runs" / MEMBRANE / "1"]
-    code, text = predict("stretching", desk / "pictures" / "a.png", *run, "--scene-pixels", 10)
+    code, text = predict("stretching", desk / "pictures" / "a.png", *run, "--probabilities")
     assert (code, "holds ScaleIntensityd, which cannot be done tile by tile" in text) == (2, True)
-    assert predict("stretching", desk / "pictures" / "a.png", *run)[0] == 0
+    assert predict("stretching", desk / "pictures" / "a.png", *run, "--scene-pixels", 10)[0] == 0
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+@pytest.fixture
+def colours(desk, tmp_path) -> str:
+    """A bundle that reads RGB, with a tiny network and its weights."""
+    folder = tmp_path / "colours"
+    shutil.copytree(desk / "bundles" / MEMBRANE, folder)
+    for name, changes in {
+        "inference.yaml": {
+            "in_channels: 1": "in_channels: 3",
+            "in_channels=1": "in_channels=3, as_rgb=True",
+            "reader: PILReader": "reader: $data.RGBReader",
+        },
+        "metadata.json": {'"num_channels": 1': '"num_channels": 3'},
+    }.items():
+        text = (folder / "configs" / name).read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new, 1)
+        (folder / "configs" / name).write_text(text)
+    torch.manual_seed(0)
+    network = BasicUNet(spatial_dims=2, in_channels=3, out_channels=1, features=FEATURES)
+    save_checkpoint(folder / "models" / "model.pt", {"model": network})
+    return str(folder)
+
+
+def test_colours_are_predicted_and_streamed_alike(colours, predict, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 45, 3)).astype("u1")
+    folder = tmp_path / "in"
+    picture(folder / "rgb.jpg", rgb)
+    picture(folder / "grey.jpg", rgb[..., 0])
+    picture(folder / "alpha.png", np.dstack([rgb, np.full((50, 45), 255, "u1")]))
+    Image.fromarray(rgb).quantize(9).save(folder / "palette.png")
+    picture(folder / "tile.tif", np.dstack([rgb, np.full((50, 45), 255, "u1")]))
+    assert predict(colours, folder)[0] == 0
+    code, text = predict(colours, folder, "--scene-pixels", 10, "--probabilities", out=tmp_path / "streamed")
+    assert code == 0, text
+    for file in folder.iterdir():
+        ending = ".tif" if file.suffix == ".tif" else ".png"
+        whole = np.asarray(Image.open(tmp_path / "out" / f"{file.stem}{ending}"))
+        scene = tifffile.imread(tmp_path / "streamed" / f"{file.stem}.tif")
+        near = np.abs(tifffile.imread(tmp_path / "streamed" / f"{file.stem}_probabilities.tif") - 0.5) < 1e-4
+        assert np.array_equal(scene[~near], whole[~near])
+        assert near.mean() < 0.02
+
+
+def test_a_bundle_of_colours_that_cannot_be_streamed_still_takes_grey(colours, predict, tmp_path):
+    config = Path(colours) / "configs" / "inference.yaml"
+    last = "- {_target_: EnsureTyped"
+    config.write_text(config.read_text().replace(last, "- {_target_: ScaleIntensityd, keys: image}\n    " + last))
+    file = picture(tmp_path / "grey.jpg", np.random.default_rng(0).integers(0, 256, (50, 45)).astype("u1"))
+    assert predict(colours, file)[0] == 0
+
+
+def test_bad_colours_cost_the_others_nothing(colours, predict, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 45, 3)).astype("u1")
+    folder = tmp_path / "in"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture(folder / "good.png", rgb)
+    picture(folder / "hole.png", np.dstack([rgb, rgb[..., 0]]))
+    picture(folder / "border.tif", np.dstack([rgb, rgb[..., 0]]))
+    picture(folder / "turned.jpg", rgb, exif=turned)
+    picture(folder / "deep.png", rgb[..., 0].astype("u2") * 200)
+    code, text = predict(colours, folder, "--probabilities")
+    assert (code, sorted(file.name for file in (tmp_path / "out").iterdir())) == (
+        1, ["good.tif", "good_probabilities.tif"],
+    )  # fmt: skip
+    for part in ("transparent in places: rows 0 to", "turned by an EXIF tag", "more than 8 bits", "1 of 5 inputs"):
+        assert part in text
 
 
 def test_a_run_is_predicted_with_the_network_that_it_trained(desk, predict, tmp_path):

@@ -135,3 +135,34 @@ def test_the_legend_names_the_classes_in_their_colours():
     assert set(CLASS_COLOURS[:2]) & colours[0] == set()
     assert set(CLASS_COLOURS) & colours[1] == set(CLASS_COLOURS[:2])
     assert set(COLOUR.values()) <= colours[0] & colours[1]
+
+
+def test_masks_that_overlap_have_a_row_each(quarters):
+    reference, prediction = (torch.cat([labels > 0, torch.ones_like(labels) > 0]) for labels in quarters)
+    picture = case_panel(torch.zeros(1, TILE, TILE), reference, prediction, None, ["a", "b"])
+    assert picture.shape == (HEAD + 2 * PITCH + HEAD, WIDTH, 3)
+    for row, (own, predicted) in enumerate(zip(reference, prediction, strict=True)):
+        for column, mask in ((1, own), (2, predicted)):
+            drawn = (tile(picture, column, row) == tinted(CLASS_COLOURS[row])).all(-1)
+            assert np.array_equal(drawn, mask.numpy())
+        errors = tile(picture, 3, row)
+        for kind, mask in (("hit", own & predicted), ("false alarm", ~own & predicted), ("missed", own & ~predicted)):
+            assert np.array_equal((errors == tinted(COLOUR[kind])).all(-1), mask.numpy())
+    # The names stand on the input alone, and differ.
+    names = [tile(picture, 0, row) for row in range(2)]
+    assert all(name[:24, :24].max() > 200 and name[24:].max() == 0 for name in names)
+    assert not np.array_equal(*names)
+
+
+def test_a_volume_of_masks_shows_the_planes_of_each():
+    reference = torch.zeros(2, 8, 8, 8)
+    reference[0, 1, 6, 3] = reference[1, 5, 2, 4] = 1
+    picture = case_panel(torch.zeros(1, 8, 8, 8), reference, torch.zeros(2, 8, 8, 8))
+    assert picture.shape == (HEAD + 6 * PITCH + HEAD, WIDTH, 3)
+    for row in range(6):
+        assert (tile(picture, 1, row) == tinted(CLASS_COLOURS[row // 3])).all(-1).sum() == 30 * 30
+
+
+def test_masks_for_a_label_map_are_refused():
+    with pytest.raises(ValueError, match="the reference has 2 channels, the prediction 1"):
+        case_panel(torch.zeros(1, 8, 8), torch.zeros(2, 8, 8), torch.zeros(1, 8, 8))

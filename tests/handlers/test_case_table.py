@@ -9,11 +9,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.data import DataLoader, MetaTensor
+from monai.transforms import Activationsd, AsDiscreted, Compose
 from toy_run import VALIDATION_CASES, ToyCases
 
-from monai_seg.handlers import CaseTable
+from monai_seg.engines import Evaluator, RunFolder
+from monai_seg.handlers import CaseMetric, CaseTable
 from monai_seg.handlers.case_table import per_case_csv, summarise, summary_text
-from monai_seg.metrics import bootstrap_interval
+from monai_seg.metrics import Dice, HausdorffDistance, IoU, bootstrap_interval
+from monai_seg.metrics.surface import SurfaceDice
 
 NAN = math.nan
 CLASSES = ["anterior", "posterior"]
@@ -173,3 +177,80 @@ def test_without_a_run_folder_nothing_is_written(toy):
     run.evaluator.run()
     assert not run.run_folder.results.exists()
     assert "dice_object" in run.evaluator.state.metrics
+
+
+class LineCases(torch.utils.data.Dataset):
+    """Two cases of a line of eight pixels; the image of each is its prediction's logits."""
+
+    def __init__(self, predictions: list[list[str]], references: list[list[str]]) -> None:
+        self.data = [{"image": f"case_{index}.png"} for index in range(len(predictions))]
+        self._cases = list(zip(predictions, references, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, MetaTensor]:
+        prediction, reference = (torch.tensor([[[int(c) for c in row]] for row in rows]) for rows in self._cases[index])
+        meta = {"filename_or_obj": self.data[index]["image"]}
+        return {
+            "image": MetaTensor(prediction.float() * 8 - 4, meta=meta),
+            "label": MetaTensor(reference.to(torch.uint8), meta=meta),
+        }
+
+
+def table_of(cases: LineCases, folder, class_names: list[str], **metrics) -> list[dict[str, str]]:
+    run_folder = RunFolder(folder, run_dir=folder / "run")
+    handlers = {name: CaseMetric(metric) for name, metric in metrics.items()}
+    evaluator = Evaluator(
+        torch.device("cpu"),
+        DataLoader(cases, batch_size=1),
+        torch.nn.Identity(),
+        postprocessing=Compose([Activationsd("pred", sigmoid=True), AsDiscreted("pred", threshold=0.5)]),
+        key_val_metric={"dice": handlers.pop("dice")},
+        additional_metrics=handlers,
+        val_handlers=[CaseTable(class_names, run_folder)],
+        amp=False,
+    )
+    evaluator.run()
+    with open(run_folder.path / "metrics" / "per_case.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_masks_of_classes_that_overlap_have_the_names_of_their_channels(tmp_path):
+    cases = LineCases(
+        [["11110000", "00110000"], ["11000000", "00000000"]],
+        [["11000000", "01110000"], ["11000000", "00000000"]],  # the second class of the second case is nowhere
+    )
+    metrics = {
+        "dice": Dice(2, include_background=True),
+        "iou": IoU(2, include_background=True),
+        "nsd": SurfaceDice([1.0, 1.0], include_background=True),
+        "hd95": HausdorffDistance(2, include_background=True, percentile=95),
+    }
+    rows = table_of(cases, tmp_path, ["building", "tree"], **metrics)
+    found = {(row["case"], row["class"]): (row["dice"], row["iou"]) for row in rows}
+    assert found == {
+        ("case_0", "building"): ("0.666667", "0.500000"),
+        ("case_0", "tree"): ("0.800000", "0.666667"),
+        ("case_1", "building"): ("1.000000", "1.000000"),
+        ("case_1", "tree"): ("", ""),
+    }
+    assert [row["nsd"] for row in rows[2:]] == ["1.000000", ""]
+    summary = json.loads((tmp_path / "run" / "metrics" / "summary.json").read_text())["dice"]
+    assert summary["building"]["mean"] == pytest.approx(5 / 6)
+    assert (summary["tree"]["mean"], summary["tree"]["n"], summary["tree"]["n_empty"]) == (pytest.approx(0.8), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "include_background"), [(2, False), (1, True)], ids=["label map with background", "single mask"]
+)
+def test_one_class_has_one_row_however_its_metric_counts(num_classes, include_background, tmp_path):
+    cases = LineCases([["11110000"]], [["11000000"]])
+    rows = table_of(cases, tmp_path, ["membrane"], dice=Dice(num_classes, include_background))
+    assert [(row["class"], row["dice"]) for row in rows] == [("membrane", "0.666667")]
+
+
+def test_metrics_that_leave_the_first_mask_out_as_background_are_refused(tmp_path):
+    cases = LineCases([["11110000", "00110000"]], [["11000000", "01110000"]])
+    with pytest.raises(ValueError, match="metric dice gives values for 1 classes, but class_names are building, tree"):
+        table_of(cases, tmp_path, ["building", "tree"], dice=Dice(2))

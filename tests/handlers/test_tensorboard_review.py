@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
+from monai.data import DataLoader
+from monai.transforms import Activationsd, AsDiscreted, Compose
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
-from toy_run import ToyRun
+from toy_run import VALIDATION_CASES, ToyCases, ToyRun
 
-from monai_seg.handlers import TensorBoardReview
+from monai_seg.engines import Evaluator
+from monai_seg.handlers import CaseMetric, CaseTable, TensorBoardReview
+from monai_seg.metrics import Dice
 
 BATCHES = 3
 
@@ -133,3 +137,34 @@ def test_other_ranks_and_runs_that_have_not_begun_write_nothing(toy, monkeypatch
 def test_logging_does_not_change_the_run(toy):
     plain, logged = toy(name="plain").train(), toy(name="logged", tensorboard=True).train()
     assert torch.equal(plain.weights(), logged.weights())
+
+
+class OverlappingCases(ToyCases):
+    def __getitem__(self, key):
+        sample = super().__getitem__(key)
+        return sample | {"label": torch.cat([sample["label"], torch.ones_like(sample["label"])])}
+
+
+class OverlappingRun(ToyRun):
+    """Validates two classes that overlap: the square, and everything."""
+
+    def _evaluator(self, folder):
+        return Evaluator(
+            torch.device("cpu"),
+            DataLoader(OverlappingCases(folder / "images", VALIDATION_CASES), batch_size=1),
+            self.network,
+            postprocessing=Compose([Activationsd("pred", sigmoid=True), AsDiscreted("pred", threshold=0.5)]),
+            key_val_metric={"dice": CaseMetric(Dice(2, include_background=True))},
+            val_handlers=[CaseTable(["square", "everything"])],
+            amp=False,
+        )
+
+
+def test_classes_that_overlap_are_drawn_and_named(tmp_path):
+    run = OverlappingRun(tmp_path)
+    classes = ["square", "everything"]
+    TensorBoardReview(run.evaluator, run.optimizer, run.run_folder, classes, cases=1).attach(run.trainer)
+    events = read(run.train())
+    assert {"dice/mean", "dice/square", "dice/everything"} <= set(events.Tags()["scalars"])
+    (picture, _) = events.Images("review/case_0")
+    assert (picture.height, picture.width) == (26 + 2 * 246 + 26, 4 * 246)

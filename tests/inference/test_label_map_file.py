@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from monai_seg.inference import prediction_name, write_label_map
+from monai_seg.inference.label_map_file import ClassMaskError, mask_folders
 
 SHAPE = (4, 3, 2)
 # Rotated about two axes, with voxels of 0.8 x 0.8 x 3 mm and an origin far away.
@@ -141,3 +142,23 @@ def test_empty_and_one_voxel_masks(tmp_path):
     for value in (0, 1):
         written = write_label_map(np.full((1, 1, 1), value), source, tmp_path / "out")
         assert np.asanyarray(nib.load(written).dataobj).tolist() == [[[value]]]
+
+
+def test_masks_of_each_class_have_a_folder(tmp_path):
+    assert mask_folders(tmp_path, ["building", "street tree"]) == [tmp_path / "building", tmp_path / "street tree"]
+    assert mask_folders(tmp_path, []) == []
+
+
+@pytest.mark.parametrize(
+    ("class_names", "message"),
+    [
+        (["a/b", "c"], "class 'a/b' cannot name the folder"),
+        (["..", "c"], "cannot name the folder"),
+        (["", "c"], "cannot name the folder"),
+        (["c\\d", "c"], "cannot name the folder"),
+        (["Tree", "tree"], "have one folder"),
+    ],
+)
+def test_classes_that_cannot_have_one_are_refused(class_names, message, tmp_path):
+    with pytest.raises(ClassMaskError, match=message):
+        mask_folders(tmp_path, class_names)

@@ -14,9 +14,11 @@ from PIL import Image
 
 from monai_seg.engines import RunFolder
 from monai_seg.inference import PredictionFiles, prediction_files
+from monai_seg.inference.label_map_file import ClassMaskError
 from monai_seg.inference.prediction_files import NameCollisionError
 
 PREDICTION = torch.tensor([[[0, 1, 2], [2, 1, 0]]])
+MASKS = torch.tensor([[[0, 1, 1], [0, 0, 0]], [[0, 0, 1], [1, 0, 1]]]).float()
 
 
 def picture(path):
@@ -68,6 +70,36 @@ def test_a_volume_keeps_its_geometry(tmp_path):
     written = nib.load(tmp_path / "out" / "a.nii.gz")
     assert np.array_equal(written.affine, affine)
     assert np.array_equal(np.asanyarray(written.dataobj), prediction[0].numpy())
+
+
+def test_classes_that_overlap_have_a_mask_each(tmp_path):
+    files = [picture(tmp_path / "in" / f"{name}.png") for name in "ab"]
+    folder = RunFolder(tmp_path, run_dir=tmp_path / "run")
+    run(PredictionFiles(folder, class_names=["building", "tree"]), engine_of(files, MASKS, 1 - MASKS))
+    found = sorted(path.relative_to(folder.predictions).as_posix() for path in folder.predictions.rglob("*.*"))
+    assert found == ["building/a.png", "building/b.png", "tree/a.png", "tree/b.png"]
+    for name, masks in (("a", MASKS), ("b", 1 - MASKS)):
+        for class_name, mask in zip(("building", "tree"), masks, strict=True):
+            written = np.asarray(Image.open(folder.predictions / class_name / f"{name}.png"))
+            assert written.dtype == np.uint8
+            assert written.tolist() == mask.tolist()
+    assert Image.open(folder.figures / "a.png").size == (4 * 246, 26 + 2 * 246 + 26)
+
+
+@pytest.mark.parametrize(
+    ("masks", "class_names", "message"),
+    [
+        (MASKS, [], "a.png has 2 channels, class_names names 0"),
+        (MASKS, ["building"], "a.png has 2 channels, class_names names 1"),
+        (MASKS * 0.7, ["building", "tree"], "from 0 to 0.7, no masks"),
+        (MASKS * float("nan"), ["building", "tree"], "no masks"),
+    ],
+)
+def test_channels_that_are_no_masks_of_the_classes_are_refused(masks, class_names, message, tmp_path):
+    files = [picture(tmp_path / "in" / "a.png")]
+    with pytest.raises(ClassMaskError, match=message):
+        run(PredictionFiles(output_dir=tmp_path / "out", class_names=class_names), engine_of(files, masks))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("both", [True, False])

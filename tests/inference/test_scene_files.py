@@ -195,6 +195,65 @@ def odd_files() -> dict[str, tuple[str, bytes, str]]:
     }  # fmt: skip
 
 
+# What `open_scene` takes as RGB of the files above; `test_tile_preprocessing` compares the colours.
+FINE_AS_RGB = {"palette PNG", "black and white", "palette TIFF"}
+# Opaque in none of these: found when the rows are read.
+TRANSPARENT = {"alpha TIFF", "transparent colour"}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(odd_files()) - FINE_AS_RGB - TRANSPARENT - {"alpha PNG", "grey with alpha"})
+)
+def test_what_else_is_odd_is_refused_as_rgb_too(name, tmp_path):
+    file, content, text = odd_files()[name]
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(UnreadableError, match="more than 8 bits" if name == "complex values" else text):
+        open_scene(tmp_path / file, as_rgb=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "text"),
+    [
+        ("a.tif", tiff(values("u2"), photometric="rgb"), "more than 8 bits per channel: uint16; scale it"),
+        ("a.tif", tiff(values("f4", 1), photometric="minisblack"), "more than 8 bits per channel: float32"),
+        ("a.png", picture(Image.fromarray(values("u2", 1)), "PNG"), "more than 8 bits per channel: mode I;16"),
+        ("a.tif", tiff(values(channels=4), photometric="rgb", extrasamples=["unspecified"]), "4 channels, 3 of them"),
+        ("a.tif", tiff(values(channels=5), photometric="minisblack", planarconfig="contig"), "5 channels, 1 of them"),
+    ],
+)
+def test_what_cannot_become_rgb_is_refused_before_a_pixel_is_read(file, content, text, tmp_path):
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(UnreadableError, match=text):
+        open_scene(tmp_path / file, as_rgb=True)
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 7}, {"tile": (16, 32), "compression": "zlib"}])
+def test_an_orthophoto_with_a_transparent_border_is_refused_at_its_rows(options, tmp_path):
+    wanted = values(channels=4)
+    wanted[..., 3] = 255
+    wanted[60:, :5, 3] = 0
+    tifffile.imwrite(tmp_path / "a.tif", wanted, photometric="rgb", extrasamples=["unassalpha"], **options)
+    with open_scene(tmp_path / "a.tif", as_rgb=True) as scene:
+        assert np.array_equal(scene.rows(0, 60), wanted[:60, :, :3])
+        with pytest.raises(UnreadableError, match=r"transparent in places: rows 50 to 70, 50 of 1,060 pixels; cut"):
+            scene.rows(50, 70)
+
+
+def test_a_transparent_png_is_refused_as_rgb(tmp_path):
+    Image.fromarray(values(channels=4)).save(tmp_path / "a.png")
+    with open_scene(tmp_path / "a.png", as_rgb=True) as scene, pytest.raises(UnreadableError, match="transparent"):
+        scene.rows(0, 10)
+
+
+def test_colours_that_gdal_decodes(tmp_path):
+    pytest.importorskip("rasterio")
+    wanted = values(channels=4)
+    wanted[..., 3] = 255
+    Image.fromarray(wanted).save(tmp_path / "a.tif", compression="tiff_lzw")
+    with open_scene(tmp_path / "a.tif", as_rgb=True) as scene:
+        assert np.array_equal(scene.rows(10, 30), wanted[10:30, :, :3])
+
+
 @pytest.mark.parametrize("name", odd_files())
 def test_odd_files_are_refused_before_a_pixel_is_read(name, tmp_path):
     file, content, text = odd_files()[name]

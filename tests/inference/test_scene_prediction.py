@@ -13,6 +13,7 @@ from monai.inferers import sliding_window_inference
 
 from monai_seg.inference import row_progress
 from monai_seg.inference.consensus import Consensus
+from monai_seg.inference.label_map_file import ClassMaskError
 from monai_seg.inference.polygons import MissingPackageError
 from monai_seg.inference.scene import open_scene
 from monai_seg.inference.scene_cleaning import SceneCleaning
@@ -199,6 +200,75 @@ def test_impossible_decisions(activation, threshold, text):
         Decision(activation, threshold)
 
 
-def test_a_threshold_between_classes_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="the network gives 3 channels; a threshold"):
-        predicted(tmp_path, scene_file(tmp_path / "a.tif"), network=lambda tiles: tiles * 1.0)
+def test_masks_of_classes_that_nobody_named_are_refused(tmp_path):
+    for names in ((), ("one", "two")):
+        with pytest.raises(ClassMaskError, match=f"gives 3 channels; a threshold .* names {len(names)} classes"):
+            predict(
+                scene_file(tmp_path / "a.tif"),
+                ScenePredictor(lambda tiles: tiles * 1.0, WINDOW, ONE_CLASS),
+                SceneOutputs(tmp_path / "out.tif", class_names=names),
+            )
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.tif"}
+
+
+def bright_and_dark(tiles: torch.Tensor) -> torch.Tensor:
+    """Two classes that overlap: what is bright, and everything but what is very bright."""
+    return torch.cat([brightness(tiles), (150 - tiles[:, 1:2]) / 20], dim=1)
+
+
+def two_masks(tmp_path: Path) -> SceneOutputs:
+    return SceneOutputs(*(tmp_path / name for name in ("a.tif", "a_p.tif", "a.geojson")), ("bright", "dark"))
+
+
+def test_classes_that_overlap_have_a_mask_each(tmp_path):
+    features = pytest.importorskip("rasterio.features")
+    values = np.zeros((60, 50), np.uint8)
+    values[5:25, 5:25], values[30:50, 20:45], values[55:58, 5] = 120, 250, 120
+    path = tmp_path / "in" / "a.tif"
+    path.parent.mkdir()
+    tifffile.imwrite(path, np.repeat(values[..., None], 3, axis=2), photometric="rgb")
+    outputs = two_masks(tmp_path)
+    predict(path, ScenePredictor(bright_and_dark, WINDOW, ONE_CLASS), outputs)
+    wanted = {"bright": values >= 100, "dark": values <= 150}
+    assert sorted(path for path in tmp_path.rglob("*.*") if path.parent.name != "in") == sorted(outputs.files)
+    for name, mask in wanted.items():
+        label_map = tifffile.imread(tmp_path / name / "a.tif")
+        assert label_map.dtype == np.uint8
+        assert np.array_equal(label_map, mask)
+        found = json.loads((tmp_path / name / "a.geojson").read_text())["features"]
+        shapes = [(item["geometry"], item["properties"]["label"]) for item in found]
+        assert np.array_equal(features.rasterize(shapes, (60, 50)), mask)
+    probabilities = tifffile.imread(tmp_path / "a_p.tif")
+    assert np.array_equal(probabilities >= 0.5, np.stack(list(wanted.values()), -1))
+    assert (wanted["bright"] & wanted["dark"]).any()
+
+
+def test_each_mask_is_cleaned_by_itself(tmp_path):
+    values = np.full((60, 50), 250, np.uint8)
+    values[:20] = 0
+    values[40:43, 10:13] = 120  # dark, on what is bright: joined with it, it would not be small
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, np.repeat(values[..., None], 3, axis=2), photometric="rgb")
+    predictor = ScenePredictor(bright_and_dark, WINDOW, ONE_CLASS, SceneCleaning(min_object_size=20))
+    predict(path, predictor, SceneOutputs(tmp_path / "a.tif", class_names=("bright", "dark")))
+    assert np.array_equal(tifffile.imread(tmp_path / "bright" / "a.tif"), values > 0)
+    assert np.array_equal(tifffile.imread(tmp_path / "dark" / "a.tif"), values == 0)
+
+
+@pytest.mark.parametrize("breaks_at", ["network", "cleaning"])
+def test_masks_come_all_or_none(breaks_at, tmp_path, monkeypatch):
+    calls = []
+
+    def breaking(*arguments):
+        calls.append(1)
+        if len(calls) == 2:  # the mask of the one class is finished then
+            raise RuntimeError("no more")
+        return bright_and_dark(*arguments) if breaks_at == "network" else None
+
+    if breaks_at == "cleaning":
+        monkeypatch.setattr(SceneCleaning, "clean", lambda self, rows: breaking(rows))
+    path, network = scene_file(tmp_path / "in.tif"), breaking if breaks_at == "network" else bright_and_dark
+    outputs = SceneOutputs(tmp_path / "a.tif", tmp_path / "p.tif", class_names=("bright", "dark"))
+    with pytest.raises(RuntimeError, match="no more"):
+        predict(path, ScenePredictor(network, WINDOW, ONE_CLASS, SceneCleaning(2)), outputs)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["in.tif"]

@@ -16,7 +16,9 @@ from monai.transforms import (
     ScaleIntensityRanged,
     Spacingd,
 )
+from PIL import Image
 
+from monai_seg.data import RGBReader
 from monai_seg.inference import tile_preprocessing
 from monai_seg.inference.scene import open_scene
 from monai_seg.inference.tile_preprocessing import NotStreamableError, TilePreprocessing, ValueRangeError
@@ -103,6 +105,69 @@ def test_a_transform_of_the_bundles_own_may_say_that_it_is_pixelwise(tmp_path):
 def test_what_cannot_be_done_tile_by_tile_is_refused(chain, text):
     with pytest.raises(NotStreamableError, match=text):
         TilePreprocessing.of(Compose(chain))
+
+
+def colour_files() -> dict[str, tuple[str, Image.Image | np.ndarray, dict]]:
+    """Pictures that become RGB: name, content, and how tifffile writes it."""
+    draw = np.random.default_rng(0)
+    rgb, grey = draw.integers(0, 256, (60, 40, 3)).astype("u1"), draw.integers(0, 256, (60, 40)).astype("u1")
+    opaque = np.full((60, 40, 1), 255, "u1")
+    rgba = np.concatenate([rgb, opaque], 2)
+    alpha = {"photometric": "rgb", "extrasamples": ["unassalpha"], "rowsperstrip": 7}
+    table = draw.integers(0, 256, (3, 256)).astype("u2") * 257
+    return {
+        "RGB": ("a.png", Image.fromarray(rgb), {}),
+        "grey": ("a.png", Image.fromarray(grey), {}),
+        "JPEG": ("a.jpg", Image.fromarray(rgb), {}),
+        "grey JPEG": ("a.jpg", Image.fromarray(grey), {}),
+        "1 bit": ("a.png", Image.fromarray(grey > 99), {}),
+        "palette": ("a.png", Image.fromarray(rgb).quantize(9), {}),
+        "RGBA": ("a.png", Image.fromarray(rgba), {}),
+        "LA": ("a.png", Image.fromarray(grey).convert("LA"), {}),
+        "RGB TIFF": ("a.tif", rgb, {"photometric": "rgb", "rowsperstrip": 7}),
+        "grey TIFF": ("a.tif", grey, {"photometric": "minisblack", "tile": (16, 16), "compression": "zlib"}),
+        "RGBA TIFF": ("a.tif", rgba, alpha),
+        "RGBA tiles": ("a.tif", rgba, {"photometric": "rgb", "extrasamples": ["assocalpha"], "tile": (16, 16)}),
+        "palette TIFF": ("a.tif", grey, {"photometric": "palette", "colormap": table, "rowsperstrip": 7}),
+    }
+
+
+@pytest.mark.parametrize("kind", colour_files())
+def test_colours_are_streamed_as_the_reader_of_the_bundle_reads_them(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(tile_preprocessing, "_BAND_PIXELS", 11 * 40)
+    name, content, options = colour_files()[kind]
+    path = tmp_path / name
+    content.save(path) if isinstance(content, Image.Image) else tifffile.imwrite(path, content, **options)
+    chain = Compose(
+        [
+            load(reader=RGBReader),
+            ScaleIntensityRanged("image", 0, 255, 0, 1),
+            NormalizeIntensityd("image", channel_wise=True),
+        ]
+    )
+    wanted = torch.as_tensor(chain({"image": str(path)})["image"]).as_subclass(torch.Tensor)
+    tiles = TilePreprocessing.of(chain)
+    assert tiles.reads_rgb
+    with open_scene(path, as_rgb=tiles.reads_rgb) as scene:
+        assert (scene.facts.channels, scene.facts.dtype) == (3, np.uint8)
+        read = tiles.for_scene(scene)
+        found = torch.cat([read(row, min(row + 13, 60)) for row in range(0, 60, 13)], dim=1)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "keeps"),
+    [({}, True), ({"reverse_indexing": True}, False), ({"reader": "monai_seg.data.RGBReader"}, True)],
+)
+def test_the_reader_of_colours_keeps_rows_unless_asked_otherwise(options, keeps):
+    loader = load(**({"reader": RGBReader} | options))
+    assert tile_preprocessing.reads_rgb(Compose([loader]))
+    assert not tile_preprocessing.reads_rgb(Compose([load()]))
+    if keeps:
+        TilePreprocessing([loader])
+    else:
+        with pytest.raises(NotStreamableError, match="turns rows into columns"):
+            TilePreprocessing([loader])
 
 
 def test_values_beyond_the_range_of_the_bundle_are_not_cut(tmp_path):
