@@ -18,7 +18,16 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TINY = ["--max_epochs", "1", "--network_def#features", "[4,4,4,4,4,4]"]
+FEW_FEATURES = ["--network_def#features", "[4,4,4,4,4,4]"]
+# Of each bundle, by a word of its name: the sample data that it takes, and what makes its network tiny.
+BUNDLES = {
+    "hippocampus": ("volumes", FEW_FEATURES),
+    "membrane": ("cells", FEW_FEATURES),
+    "face": ("faces", ["--network_def#encoder", "resnet18", "--image_size", "[64,64]"]),
+    "building": ("aerial", FEW_FEATURES),
+}
+FOLDERS = {"volumes": ("imagesTr", "labelsTr"), "faces": ("images",)}
+MOST_CASES = 20
 # These run the suite itself, or belong to the shell of the reader.
 NOT_HERE = ("scripts/test", "source ")
 
@@ -35,17 +44,18 @@ def desk(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
-    for kind, count, image, label in (("volumes", 8, "imagesTr", "labelsTr"), ("cells", 20, "images", "masks")):
+    for kind, _ in BUNDLES.values():
         source = Path(sample_data(kind))
-        for part in (image, label):
+        for part in FOLDERS.get(kind, ("images", "masks")):
             (folder / kind / part).mkdir(parents=True)
-            for number, file in enumerate(sorted((source / part).iterdir())[:count]):
+            files = sorted((source / part).iterdir())[: 8 if kind == "volumes" else MOST_CASES]
+            for number, file in enumerate(files):
                 shutil.copy(file, folder / kind / part / f"patient{number // 2}_{file.name}")
     return folder
 
 
 def prepared(command: str, desk: Path) -> list[str]:
-    kind = "volumes" if "hippocampus" in command else "cells"
+    kind, tiny = next((found for name, found in BUNDLES.items() if name in command), BUNDLES["membrane"])
     words = [word.replace("DATA", str(desk / kind)) for word in shlex.split(command)]
     if words[0] == "scripts/demo":
         return [str(REPOSITORY / "scripts" / "demo"), "5"]
@@ -53,7 +63,7 @@ def prepared(command: str, desk: Path) -> list[str]:
         return [str(Path(sys.executable).parent / "tensorboard"), *words[1:], "--inspect"]
     if words[0] == "monai-seg":
         return [sys.executable, "-m", "monai_seg", *words[1:]]
-    return [sys.executable, *words[1:], *(TINY if "train.yaml" in command else TINY[2:])]
+    return [sys.executable, *words[1:], *(["--max_epochs", "1"] if "train.yaml" in command else []), *tiny]
 
 
 def test_pages_hold_commands():

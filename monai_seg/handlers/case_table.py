@@ -89,13 +89,14 @@ def _refuse_unnamed(name: str, table: np.ndarray, class_names: Sequence[str]) ->
 def summary_text(summary: dict[str, dict[str, dict]]) -> str:
     """The summary as a table for a terminal: a line for each metric and class, with its 95% interval."""
     width = max(len(class_name) for classes in summary.values() for class_name in classes)
+    longest = max(8, *map(len, summary))
     lines = []
     for name, classes in summary.items():
         shown = {MEAN: classes[MEAN]} if len(classes) == 2 else classes  # the mean of one class is that class
         for class_name, entry in shown.items():
             value, low, high = ("undefined" if number is None else f"{number:.4f}" for number in
                                 (entry["mean"], entry["ci_low"], entry["ci_high"]))  # fmt: skip
-            lines.append(f"{name:<8} {class_name:<{width}}  {value}  [{low}, {high}]  n={entry['n']}")
+            lines.append(f"{name:<{longest}} {class_name:<{width}}  {value}  [{low}, {high}]  n={entry['n']}")
     return "\n".join(lines)
 
 
