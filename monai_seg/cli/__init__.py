@@ -8,6 +8,7 @@ import typer
 
 from monai_seg.cli.check import check
 from monai_seg.cli.predict import predict
+from monai_seg.cli.review import review
 from monai_seg.cli.split import split
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ def _monai_seg(
 app.command()(check)
 app.command()(split)
 app.command()(predict)
+app.command()(review)
 
 
 def main() -> None:

@@ -37,9 +37,10 @@ def predict(
 
     Exit code 0: all done, 1: inputs were skipped, 2: refused or nothing done, 130: interrupted; what was done stays.
     """
+    from monai_seg.cli.console_log import log_to_console
     from monai_seg.inference.batch_prediction import BatchPrediction, PredictionOptions, reason_of
 
-    _log_to_console()
+    log_to_console()
     options = PredictionOptions(
         tuple(run or ()), tta, threshold, overwrite, probabilities, polygons, scene_pixels=scene_pixels
     )
@@ -80,15 +81,3 @@ def _show(outcomes: list[Outcome], output: Path) -> None:
         console.print(table)
     done = len(outcomes) - len(left)
     console.print(f"{done} of {len(outcomes)} inputs predicted" + (f", in {output}" if done else ""), soft_wrap=True)
-
-
-def _log_to_console() -> None:
-    """Show the package's progress on stderr; Ignite's report of an exception is one too many."""
-    import logging
-    import sys
-
-    package = logging.getLogger("monai_seg")
-    package.setLevel(logging.INFO)
-    package.handlers = [item for item in package.handlers if not isinstance(item, logging.StreamHandler)]
-    package.addHandler(logging.StreamHandler(sys.stderr))
-    logging.getLogger("ignite").setLevel(logging.CRITICAL)
