@@ -16,6 +16,7 @@ import numpy as np
 
 from monai_seg.data.atomic import atomic_path
 from monai_seg.data.fault import fact
+from monai_seg.data.raster import UnreadableError
 from monai_seg.inference.row_progress import RowProgress
 from monai_seg.inference.scene import Scene, open_scene
 from monai_seg.review.block_comparison import ASSUMPTIONS, BlockComparison, compare_blocks
@@ -101,7 +102,7 @@ def review_scene(
         scenes: dict[str, Scene] = {}
         for role, path in paths.items():
             with told_of(role, path):
-                scenes[role] = stack.enter_context(open_scene(Path(path)))
+                scenes[role] = stack.enter_context(_opened(role, Path(path)))
         maps = (
             LabelMap("reference", scenes["reference"], reference_values or wanted),
             LabelMap("prediction", scenes["prediction"], wanted),
@@ -136,6 +137,16 @@ def review_scene(
         content = json.dumps(review.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         files["review.json"].write_text(content + "\n", encoding="utf-8")
     return review
+
+
+def _opened(role: str, path: Path) -> Scene:
+    """Label maps are read as they are; the picture behind them may have a palette or an opaque alpha channel too."""
+    try:
+        return open_scene(path)
+    except UnreadableError:
+        if role != "image":
+            raise
+        return open_scene(path, as_rgb=True)
 
 
 def _bands(

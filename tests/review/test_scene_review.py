@@ -85,6 +85,19 @@ def test_rows_held_at_once_do_not_depend_on_the_height(tmp_path, monkeypatch):
     assert [start for start, _ in asked] == [256 * band for band in range(8) for _ in range(3)]
 
 
+def test_an_opaque_alpha_channel_does_no_harm_behind_the_error_map(tmp_path):
+    paths = save(tmp_path / "r.png", REFERENCE), save(tmp_path / "p.png", PREDICTION)
+    colours = np.random.default_rng(0).integers(0, 255, (*REFERENCE.shape, 3)).astype(np.uint8)
+    opaque = np.dstack([colours, np.full(REFERENCE.shape, 255, np.uint8)])
+    for name, picture in (("rgb", colours), ("rgba", opaque)):
+        review_scene(*paths, tmp_path / name, image=save(tmp_path / f"{name}.png", picture))
+    assert (tmp_path / "rgb" / "error_map.png").read_bytes() == (tmp_path / "rgba" / "error_map.png").read_bytes()
+    opaque[0, 0, 3] = 0
+    transparent = save(tmp_path / "transparent.png", opaque)
+    with pytest.raises(ReviewError, match="transparent in places"):
+        review_scene(*paths, tmp_path / "no", image=transparent)
+
+
 @pytest.mark.parametrize("empty", ["reference", "prediction", "both"])
 def test_scenes_without_an_object(empty, tmp_path):
     nothing = np.zeros((4, 6), np.uint8)
