@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -230,9 +230,19 @@ def _log_to(file: Path) -> None:
 
 def _say_what_changed(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Warn that a run goes on with other settings; what names the run itself may differ."""
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key) and key not in ("resume", "run_dir", "bundle_root"):
-            logger.warning("resumed with another %s: %s, the run began with %s", key, now.get(key), before.get(key))
+    then, today = dict(_settings(before)), dict(_settings(now))
+    for key in sorted(then.keys() | today.keys()):
+        if then.get(key) != today.get(key) and key not in ("resume", "run_dir", "bundle_root"):
+            logger.warning("resumed with another %s: %s, the run began with %s", key, today.get(key), then.get(key))
+
+
+def _settings(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Each single value of a configuration with its id, as ``network_def#features``."""
+    if isinstance(config, dict) and config:
+        for name, value in config.items():
+            yield from _settings(value, f"{key}#{name}" if key else str(name))
+    else:
+        yield key, config
 
 
 def _time_of_run(checkpoint: Path) -> str:

@@ -168,6 +168,12 @@ def test_a_resumed_run_says_which_settings_changed(bundle, data, tmp_path, caplo
     assert "resumed with another" not in caplog.text
     begin(bundle, data, run_dir=tmp_path / "run", resume=True, rate=0.2)
     assert "resumed with another learning_rate: 0.2, the run began with 0.1" in caplog.text
+    caplog.clear()
+    before = {"network_def": {"features": [4, 8], "act": "relu"}, "steps": [{"prob": 0.1}]}
+    run_folder._say_what_changed(before, {"network_def": {"features": [4, 9], "act": "relu"}, "steps": [{"prob": 0.1}]})
+    assert [record.getMessage() for record in caplog.records] == [
+        "resumed with another network_def#features: [4, 9], the run began with [4, 8]"
+    ]
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["learning_rate"] == 0.1
 
 
