@@ -8,13 +8,14 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ignite.engine import Engine, Events
 
 from monai_seg.data.atomic import write_text_atomic
-from monai_seg.data.layouts.files import stem
+from monai_seg.data.layouts.files import folders_apart, stem
 from monai_seg.data.layouts.listing import first_image
 from monai_seg.engines.distribution import from_all_ranks, rank
 from monai_seg.engines.run_folder import RunFolder
@@ -68,7 +69,8 @@ class CaseTable:
             for class_name, value in zip(self.class_names, means, strict=True):
                 engine.state.metrics[f"{name}_{class_name}"] = float(value)
         if self.run_folder is not None and rank() == 0:
-            cases = [stem(file) for file in files]
+            apart = folders_apart(files)
+            cases = [Path(apart[file], stem(file)).as_posix() for file in files]
             folder = self.run_folder.results
             write_text_atomic(folder / "per_case.csv", per_case_csv(cases, self.class_names, tables))
             summary = summarise(self.class_names, tables, groups)

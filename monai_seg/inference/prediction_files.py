@@ -14,7 +14,7 @@ from monai.utils.enums import CommonKeys as Keys
 from PIL import Image
 
 from monai_seg.data.atomic import atomic_path
-from monai_seg.data.layouts.files import stem
+from monai_seg.data.layouts.files import folders_apart, stem
 from monai_seg.data.layouts.listing import first_image
 from monai_seg.engines.distribution import rank
 from monai_seg.engines.run_folder import RunFolder
@@ -27,11 +27,13 @@ logger = logging.getLogger(__name__)
 
 
 class NameCollisionError(ValueError):
-    """Two inputs of one evaluation bear the same name, so that one prediction would replace the other."""
+    """Two inputs in one folder differ in their extension alone, so that one prediction would replace the other."""
 
 
 class PredictionFiles:
     """Write the predicted label map of each case of an evaluation, under the name of its input.
+
+    Where inputs of several folders share a name, all predictions lie in folders as their inputs do.
 
     A prediction of several channels is masks of classes that may overlap: each goes to a folder of its class, as in
     ``predictions/building/NAME.png``. The inputs' grids are those of the predictions already: the postprocessing has
@@ -60,6 +62,7 @@ class PredictionFiles:
             raise ValueError("give either run_folder or output_dir")
         self.run_folder, self.figure_count, self.class_names = run_folder, figure_count, list(class_names)
         self.output_dir = Path(output_dir or "")
+        self._apart: dict[str, str] = {}
         self._drawn = 0
         self._told_at = 0.0
 
@@ -71,15 +74,16 @@ class PredictionFiles:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
 
     def _refuse_collisions(self, engine: Any) -> None:
-        taken: dict[str, str] = {}
-        for record in engine.data_loader.dataset.data:
-            file = first_image(record)
-            other = taken.setdefault(prediction_name(file), file)
+        files = [first_image(record) for record in engine.data_loader.dataset.data]
+        self._apart = folders_apart(files, prediction_name)
+        taken: dict[tuple[str, str], str] = {}
+        for file in files:
+            other = taken.setdefault((self._apart[file], prediction_name(file)), file)
             if other != file:
                 raise NameCollisionError(
                     f"two inputs would get the same prediction {prediction_name(file)}\n"
                     f"  first   {other}\n  second  {file}\n"
-                    "  mend   rename one of them, or predict their folders one after the other"
+                    "  mend   rename one of them, or take it out"
                 )
 
     def _write(self, engine: Any) -> None:
@@ -89,10 +93,10 @@ class PredictionFiles:
             folder = self.output_dir if self.run_folder is None else self.run_folder.predictions
             maps = np.asarray(prediction.cpu())
             for label_map, place in zip(maps, self._places(maps, file, folder), strict=True):
-                write_label_map(label_map, file, place)
+                write_label_map(label_map, file, place / self._apart[file])
             if self.run_folder is not None and self._drawn < self.figure_count:
                 self._drawn += 1
-                self._draw(output, self.run_folder.figures / f"{stem(file)}.png")
+                self._draw(output, self.run_folder.figures / self._apart[file] / f"{stem(file)}.png")
 
     def _places(self, maps: np.ndarray, file: str, folder: Path) -> list[Path]:
         """The folder of each channel of a prediction."""

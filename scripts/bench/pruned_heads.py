@@ -22,7 +22,7 @@ from monai_seg.inference import load_weights
 from monai_seg.networks import UNetPlusPlus
 
 HEADS = (1, 2, 3, 4)
-FEATURES = (32, 32, 64, 128, 256, 32)  # of the bundle building_aerial_segmentation
+FEATURES = (16, 16, 32, 64, 128, 16)  # of the bundle building_aerial_segmentation
 METRICS = ("dice", "iou")  # as the bundle's validate section names them
 
 

@@ -123,6 +123,15 @@ def test_files_of_an_evaluation(toy):
     )
 
 
+def test_cases_of_one_name_are_told_apart_by_their_folders(toy, tmp_path):
+    run = toy()
+    names = ["left/a.png", "right/a.png", "right/b.png"]
+    for record, name in zip(run.evaluator.data_loader.dataset.data, names, strict=True):
+        record["image"] = str(tmp_path / name)
+    with open(evaluated(run) / "per_case.csv", newline="") as file:
+        assert [row["case"] for row in csv.DictReader(file)] == ["left/a", "right/a", "right/b"]
+
+
 def test_order_of_the_loader_does_not_matter(toy):
     run = toy()
     first = evaluated(run)

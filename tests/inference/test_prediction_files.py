@@ -109,8 +109,19 @@ def test_one_place_is_needed_and_no_more(tmp_path, both):
         PredictionFiles(**places)
 
 
-def test_two_inputs_of_one_name_are_refused_before_anything_is_predicted(tmp_path):
-    files = [picture(tmp_path / part / "a.png") for part in ("left", "right")]
+def test_inputs_of_one_name_in_two_folders_keep_their_folders(tmp_path):
+    files = [
+        picture(tmp_path / part / name) for part, name in (("left", "a.png"), ("right", "a.png"), ("right", "b.png"))
+    ]
+    run(PredictionFiles(output_dir=tmp_path / "out"), engine_of(files, PREDICTION, 2 - PREDICTION, PREDICTION))
+    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
+    assert written == {"left/a.png", "right/a.png", "right/b.png"}
+    left, right = (np.asarray(Image.open(tmp_path / "out" / part / "a.png")) for part in ("left", "right"))
+    assert np.array_equal(left, 2 - right)
+
+
+def test_two_inputs_of_one_name_in_one_folder_are_refused_before_anything_is_predicted(tmp_path):
+    files = [picture(tmp_path / "in" / name) for name in ("a.png", "a.bmp")]
     with pytest.raises(NameCollisionError) as caught:
         run(PredictionFiles(output_dir=tmp_path / "out"), engine_of(files, PREDICTION, PREDICTION))
     assert all(file in str(caught.value) for file in files)

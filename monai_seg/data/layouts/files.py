@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monai_seg.data.fault import Fault, enumerate_briefly, fact
@@ -36,6 +37,22 @@ def split_channel(name: str) -> tuple[str, int] | None:
 def relative(path: str | os.PathLike[str], root: Path) -> str:
     """The path below ``root`` with forward slashes, the same on every machine."""
     return Path(os.path.relpath(path, root)).as_posix()
+
+
+def folders_apart(files: Sequence[str], name_of: Callable[[str], str] = stem) -> dict[str, str]:
+    """Folders in which results that bear the names of their inputs do not meet.
+
+    Args:
+        files: the inputs.
+        name_of: gives the name of a result.
+
+    Returns:
+        For each input "" where all names differ; else its folder below the one that holds all inputs.
+    """
+    if len({name_of(file) for file in files}) == len(set(files)):
+        return dict.fromkeys(files, "")
+    root = Path(os.path.commonpath([os.path.dirname(file) for file in files]))
+    return {file: relative(os.path.dirname(file), root) for file in files}
 
 
 def is_clutter(name: str) -> bool:
