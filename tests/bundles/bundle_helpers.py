@@ -1,64 +1,48 @@
-"""What the bundle tests share: tiny data, a workflow in this process, and the error behind MONAI's wrapping."""
+"""What the bundle tests share: a workflow in this process, its command line, and how to read what a run leaves."""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, create_workflow
-from PIL import Image
+from bundle_tasks import REPOSITORY, Task
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
 
-REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
-HIPPOCAMPUS, MEMBRANE = "hippocampus_mri_segmentation", "membrane_em_segmentation"
-TRAINING_ONLY = ("batch_size", "max_epochs", "val_interval", "crop_size")
-TINY = {
-    "network_def#features": [4, 4, 4, 4, 4, 4],
-    "batch_size": 2,
-    "max_epochs": 2,
-    "val_interval": 1,
-    "amp": False,
-    "device": "$torch.device('cpu')",
-}
 
 
 @dataclass(frozen=True)
-class Task:
-    """A bundle with tiny data for it."""
+class FinishedRun:
+    """A bundle that was trained and evaluated."""
 
-    name: str
-    data: Path
-    overrides: dict[str, Any] = field(default_factory=dict)
-
-    def config(self, file: str) -> Path:
-        return REPOSITORY / "bundles" / self.name / "configs" / file
+    task: Task
+    path: Path
 
 
 def workflow(task: Task, run_id: str, **overrides: Any) -> ConfigWorkflow:
     """The bundle in this process, ready to run, with a tiny network."""
-    is_inference = run_id == "inferring"
-    settings = {"dataset_dir": str(task.data), **TINY, **task.overrides, **overrides}
-    if is_inference:
-        settings = {key: value for key, value in settings.items() if key not in TRAINING_ONLY}
+    file = task.config("inference.yaml" if run_id == "inferring" else "train.yaml")
+    known = ConfigParser.load_config_file(file)
+    settings = {key: value for key, value in task.settings.items() if key.split("#")[0] in known}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="parsing config_file")  # MONAI: a configuration is code
         bundle = create_workflow(
-            config_file=str(task.config("inference.yaml" if is_inference else "train.yaml")),
-            workflow_type="infer" if is_inference else "train",
+            config_file=str(file),
+            workflow_type="infer" if run_id == "inferring" else "train",
             run_id=run_id,
             logging_file=False,  # it would replace the handlers that pytest listens with
-            **settings,
+            **{**settings, **overrides},
         )
     bundle.bundle_root  # the property knows where the bundle lies; its parser, asked by itself, would not
     return bundle
@@ -66,6 +50,18 @@ def workflow(task: Task, run_id: str, **overrides: Any) -> ConfigWorkflow:
 
 def run(task: Task, run_id: str, **overrides: Any) -> None:
     workflow(task, run_id, **overrides).run()
+
+
+def trained_and_evaluated(task: Task, path: Path, **overrides: Any) -> FinishedRun:
+    run(task, "training", run_dir=str(path), **overrides)
+    run(task, "evaluating", run_dir=str(path))
+    return FinishedRun(task, path)
+
+
+def pipeline(task: Task, name: str, **overrides: Any) -> Any:
+    """The preprocessing of ``train``, ``validate`` or ``inference``."""
+    run_id, key = ("inferring", "") if name == "inference" else ("training", f"{name}#")
+    return workflow(task, run_id, **overrides).parser.get_parsed_content(f"{key}preprocessing")
 
 
 def command(*arguments: str, processes: int = 0) -> list[str]:
@@ -76,8 +72,8 @@ def command(*arguments: str, processes: int = 0) -> list[str]:
 
 
 def as_arguments(task: Task, **overrides: Any) -> list[str]:
-    """Overrides as a command line."""
-    settings = {"dataset_dir": task.data, **TINY, **task.overrides, **overrides}
+    """Settings of a training as a command line."""
+    settings = {**task.settings, **overrides}
     return [text for key, value in settings.items() for text in (f"--{key}", str(value))]
 
 
@@ -105,6 +101,22 @@ def refused(kind: type[BaseException], *texts: str) -> Iterator[None]:
         assert text in str(error)
 
 
+def stem(path: str) -> str:
+    return Path(path).name.split(".")[0]
+
+
+def sections(run_dir: Path) -> dict[str, list[dict]]:
+    """Records of a run's sections, with paths relative to its data."""
+    content = json.loads((run_dir / "datalist.json").read_text())
+    return {name: content[name] for name in ("training", "validation", "test")}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The table in ``metrics`` or ``external/NAME``."""
+    with (folder / "per_case.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def load(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -124,60 +136,3 @@ def assert_same_tensors(one: Any, two: Any, where: str = "") -> None:
             assert_same_tensors(*pair, f"{where}/{index}")
     else:
         assert one == two, where
-
-
-def write_volumes(folder: Path, count: int, seed: int = 0) -> Path:
-    """Volumes in the Decathlon's layout with two adjoining labels; every other one is oblique and anisotropic."""
-    for number in range(count):
-        affine = OBLIQUE_LPS if number % 2 else np.diag([1.0, 1.0, 1.0, 1.0])
-        image, label = _blob((20, 24, 16), seed=1000 * seed + number)
-        upper = np.arange(24)[None, :, None] >= 12
-        save_volume(folder / "imagesTr" / f"case_{number:02}.nii.gz", image, affine)
-        save_volume(folder / "labelsTr" / f"case_{number:02}.nii.gz", label * (1 + upper).astype(np.uint8), affine)
-    return folder
-
-
-def write_pictures(folder: Path, count: int, seed: int = 0) -> Path:
-    """Pictures in the layout ``pairs``: bright discs on noise; in the masks the disc is 0 and the rest 255."""
-    for number in range(count):
-        image, label = _blob((64, 64), seed=1000 * seed + number)
-        save_picture(folder / "images" / f"section_{number:02}.png", np.clip(image, 0, 255).astype(np.uint8))
-        save_picture(folder / "masks" / f"section_{number:02}.png", np.where(label, 0, 255).astype(np.uint8))
-    return folder
-
-
-def save_volume(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    volume = nib.Nifti1Image(values, affine)
-    volume.set_sform(affine, 1)
-    volume.set_qform(affine, 1)
-    volume.header.set_xyzt_units("mm")
-    volume.header["descrip"] = b"made by a test"
-    nib.save(volume, path)
-
-
-def save_picture(path: Path, values: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values).save(path)
-
-
-def _blob(shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """An ellipsoid near the centre, brighter than the noise around it, and its mask."""
-    draw = np.random.default_rng(seed)
-    centre = np.array(shape) / 2 + draw.uniform(-1, 1, len(shape))
-    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-    inside = (((grid - centre) / (np.array(shape) * 0.3)) ** 2).sum(-1) < 1
-    return (60 + 90 * inside + draw.normal(0, 15, shape)).astype(np.float32), inside.astype(np.uint8)
-
-
-def _oblique() -> np.ndarray:
-    """Axes to the left, posterior and superior, turned by 20 degrees, voxels of 0.9 x 1.1 x 1.6 mm."""
-    turn = np.deg2rad(20)
-    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    affine = np.eye(4)
-    affine[:3, :3] = rotation @ np.diag([-0.9, -1.1, 1.6])
-    affine[:3, 3] = [31.5, -12.25, 7.75]
-    return affine
-
-
-OBLIQUE_LPS = _oblique()

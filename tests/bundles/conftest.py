@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
-from bundle_helpers import HIPPOCAMPUS, MEMBRANE, Task, run, write_pictures, write_volumes
+from bundle_helpers import FinishedRun, trained_and_evaluated
+from bundle_tasks import BUILDING, FACE, HIPPOCAMPUS, MEMBRANE, TASKS, Task, short_name
 
-BUNDLES = (HIPPOCAMPUS, MEMBRANE)
 CASES = 8
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A bundle that was trained for two epochs and evaluated."""
-
-    task: Task
-    path: Path
 
 
 @pytest.fixture(autouse=True)
@@ -42,39 +32,52 @@ def _on_one_thread():
 
 
 @pytest.fixture(scope="session")
-def hippocampus(tmp_path_factory) -> Task:
-    data = write_volumes(tmp_path_factory.mktemp("volumes"), CASES)
-    return Task(HIPPOCAMPUS, data, {"crop_size": [16, 32, 16], "roi_size": [16, 32, 16]})
+def with_data(tmp_path_factory):
+    """Gives a task its tiny data, made once."""
+    made: dict[str, Task] = {}
+
+    def task_with_data(task: Task) -> Task:
+        if task.name not in made:
+            made[task.name] = task.on(task.write(tmp_path_factory.mktemp(short_name(task)), CASES))
+        return made[task.name]
+
+    return task_with_data
 
 
 @pytest.fixture(scope="session")
-def membrane(tmp_path_factory) -> Task:
-    data = write_pictures(tmp_path_factory.mktemp("pictures"), CASES)
-    return Task(MEMBRANE, data, {"crop_size": [32, 32], "roi_size": [32, 32]})
+def hippocampus(with_data) -> Task:
+    return with_data(HIPPOCAMPUS)
 
 
 @pytest.fixture(scope="session")
-def tasks(hippocampus, membrane) -> dict[str, Task]:
-    return {HIPPOCAMPUS: hippocampus, MEMBRANE: membrane}
+def membrane(with_data) -> Task:
+    return with_data(MEMBRANE)
 
 
-@pytest.fixture(scope="session", params=BUNDLES, ids=["hippocampus", "membrane"])
-def task(request, tasks) -> Task:
+@pytest.fixture(scope="session")
+def face(with_data) -> Task:
+    return with_data(FACE)
+
+
+@pytest.fixture(scope="session")
+def building(with_data) -> Task:
+    return with_data(BUILDING)
+
+
+@pytest.fixture(scope="session", params=TASKS, ids=short_name)
+def task(request, with_data) -> Task:
     """Each bundle in turn."""
-    return tasks[request.param]
+    return with_data(request.param)
 
 
 @pytest.fixture(scope="session")
 def finished_runs(tmp_path_factory):
-    """Makes the finished run of a task, once."""
+    """Makes the finished run of a task, once: two epochs and an evaluation."""
     made: dict[str, FinishedRun] = {}
 
     def finished(task: Task) -> FinishedRun:
         if task.name not in made:
-            path = tmp_path_factory.mktemp("runs") / task.name
-            run(task, "training", run_dir=str(path))
-            run(task, "evaluating", run_dir=str(path))
-            made[task.name] = FinishedRun(task, path)
+            made[task.name] = trained_and_evaluated(task, tmp_path_factory.mktemp("runs") / task.name)
         return made[task.name]
 
     return finished

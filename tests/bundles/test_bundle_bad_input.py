@@ -7,28 +7,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from bundle_helpers import (
-    HIPPOCAMPUS,
-    MEMBRANE,
-    REPOSITORY,
-    Task,
-    as_arguments,
-    command,
-    quietly,
-    refused,
-    run,
-    save_picture,
-    save_volume,
-    write_pictures,
-    write_volumes,
-)
+from bundle_helpers import as_arguments, command, quietly, refused, run
+from bundle_tasks import BUILDING, FACE, HIPPOCAMPUS, MEMBRANE, REPOSITORY, TASKS, Task, array, save, short_name
+from PIL import Image
 
 from monai_seg.data import DataError, LayoutError
 
 
-def spoiled(tmp_path: Path, name: str, overrides: dict | None = None) -> Task:
-    write = write_volumes if name == HIPPOCAMPUS else write_pictures
-    return Task(name, write(tmp_path / "data", 8), overrides or {})
+def spoilt(task: Task, tmp_path: Path) -> Task:
+    """The task with data to spoil."""
+    return task.on(task.write(tmp_path / "data", 8))
 
 
 def assert_refused(task: Task, tmp_path: Path, *texts: str) -> None:
@@ -38,34 +26,33 @@ def assert_refused(task: Task, tmp_path: Path, *texts: str) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", [HIPPOCAMPUS, MEMBRANE], ids=["hippocampus", "membrane"])
-def test_missing_folder(name, tmp_path):
-    assert_refused(Task(name, tmp_path / "nowhere"), tmp_path, "1 fault in", "nowhere")
+@pytest.mark.parametrize("task", TASKS, ids=short_name)
+def test_missing_folder(task, tmp_path):
+    assert_refused(task.on(tmp_path / "nowhere"), tmp_path, "1 fault in", "nowhere")
 
 
-@pytest.mark.parametrize("name", [HIPPOCAMPUS, MEMBRANE], ids=["hippocampus", "membrane"])
-def test_empty_folder(name, tmp_path):
+@pytest.mark.parametrize("task", TASKS, ids=short_name)
+def test_empty_folder(task, tmp_path):
     (tmp_path / "data").mkdir()
-    assert_refused(Task(name, tmp_path / "data"), tmp_path, "1 fault in", "images/")
+    assert_refused(task.on(tmp_path / "data"), tmp_path, "1 fault in", "images/")
 
 
 def test_all_faults_of_volumes_in_one_list(tmp_path):
-    task = spoiled(tmp_path, HIPPOCAMPUS)
+    task = spoilt(HIPPOCAMPUS, tmp_path)
     images, labels = task.data / "imagesTr", task.data / "labelsTr"
     (labels / "case_00.nii.gz").unlink()
     first = nib.load(images / "case_02.nii.gz")
-    save_volume(labels / "case_02.nii.gz", np.ones((20, 24, 15), np.uint8), first.affine)
+    save(labels / "case_02.nii.gz", np.ones((20, 24, 15), np.uint8), first.affine)
     shifted = first.affine.copy()
     shifted[0, 3] += 30
-    save_volume(labels / "case_04.nii.gz", np.ones((20, 24, 16), np.uint8), shifted)
+    save(labels / "case_04.nii.gz", np.ones((20, 24, 16), np.uint8), shifted)
     seven = np.ones((20, 24, 16), np.uint8)
     seven[3, 4, 5] = 7
-    save_volume(labels / "case_06.nii.gz", seven, first.affine)
-    whole = (images / "case_01.nii.gz").read_bytes()
-    (images / "case_01.nii.gz").write_bytes(whole[: len(whole) // 2])
+    save(labels / "case_06.nii.gz", seven, first.affine)
+    halve(images / "case_01.nii.gz")
     holes = first.get_fdata().astype(np.float32)
     holes[0, 0, :3] = np.nan
-    save_volume(images / "case_02.nii.gz", holes, first.affine)
+    save(images / "case_02.nii.gz", holes, first.affine)
     assert_refused(
         task, tmp_path, "6 faults in",
         "case case_00: the image has no label", "labelsTr/case_00",
@@ -77,15 +64,20 @@ def test_all_faults_of_volumes_in_one_list(tmp_path):
     )  # fmt: skip
 
 
+def halve(file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+
 def test_all_faults_of_pictures_in_one_list(tmp_path):
-    task = spoiled(tmp_path, MEMBRANE)
-    (task.data / "masks" / "section_00.png").unlink()
-    save_picture(task.data / "masks" / "section_01.png", np.zeros((64, 48), np.uint8))
-    save_picture(task.data / "masks" / "section_02.png", np.full((64, 64), 128, np.uint8))
-    whole = (task.data / "images" / "section_03.png").read_bytes()
-    (task.data / "images" / "section_03.png").write_bytes(whole[: len(whole) // 2])
-    (task.data / "masks" / "section_04.png").write_bytes(b"no picture")
-    save_picture(task.data / "images" / "section_05.png", np.zeros((64, 64, 3), np.uint8))
+    task = spoilt(MEMBRANE, tmp_path)
+    images, masks = task.data / "images", task.data / "masks"
+    (masks / "section_00.png").unlink()
+    save(masks / "section_01.png", np.zeros((64, 48), np.uint8))
+    save(masks / "section_02.png", np.full((64, 64), 128, np.uint8))
+    halve(images / "section_03.png")
+    (masks / "section_04.png").write_bytes(b"no picture")
+    save(images / "section_05.png", np.zeros((64, 64, 3), np.uint8))
     assert_refused(
         task, tmp_path,
         "section_00: the image has no mask",
@@ -97,13 +89,50 @@ def test_all_faults_of_pictures_in_one_list(tmp_path):
     )  # fmt: skip
 
 
+VALUES_OF_OTHERS = {
+    BUILDING: ([0, 255], "masks are 0 and 255 here but 0 and 1 are expected: divide them by 255"),
+    FACE: ([0, 1], "masks are 0 and 1 here but 0 and 255 are expected: multiply them by 255"),
+}
+
+
+@pytest.mark.parametrize("task", VALUES_OF_OTHERS, ids=short_name)
+def test_all_faults_of_colour_pictures_in_one_list(task, tmp_path):
+    values, hint = VALUES_OF_OTHERS[task]
+    task = spoilt(task, tmp_path)
+    images, masks = ([task.data / file.format(n) for n in range(7)] for file in (task.image_file, task.mask_file))
+    masks[0].unlink()
+    save(masks[1], np.zeros((64, 40), np.uint8))
+    labels = task.labels(masks[2])
+    save(masks[2], np.array(values, np.uint8)[labels])
+    masks[3].unlink()
+    save(masks[3].with_suffix(".jpg"), 255 * labels)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with Image.open(images[4]) as picture:
+        picture.save(images[4], exif=turned)
+    alpha = np.where(labels, 255, 128).astype(np.uint8)
+    save(images[5], np.dstack([array(images[5]), alpha]))
+    save(images[6], array(images[6])[..., 0].astype(np.uint16) * 200)
+    name = task.image_file.removeprefix("images/").removesuffix(".png").format
+    assert_refused(
+        task, tmp_path, "7 faults in",
+        f"{name(0)}: the image has no mask",
+        f"{name(1)}: image and label differ in size",
+        f"{name(2)}: the label holds unknown values", hint,
+        f"{name(3)}: the label holds unknown values", "JPEG is lossy and alters values along edges",
+        f"{name(4)}: the image is turned by an EXIF tag", "orientation 6",
+        f"{name(5)}: the image is transparent in places", f"{np.count_nonzero(labels == 0):,} of {labels.size:,}",
+        f"{name(6)}: the image has more than 8 bits per channel", "mode I;16",
+    )  # fmt: skip
+
+
 def test_volumes_for_the_bundle_of_pictures(tmp_path):
-    task = Task(MEMBRANE, write_volumes(tmp_path / "data", 4))
+    task = MEMBRANE.on(HIPPOCAMPUS.write(tmp_path / "data", 4))
     assert_refused(task, tmp_path, "case_03: the image is 3D where 2D is expected")
 
 
 def test_too_few_cases_to_split(tmp_path):
-    task = Task(MEMBRANE, write_pictures(tmp_path / "data", 2), {"crop_size": [32, 32], "roi_size": [32, 32]})
+    task = MEMBRANE.on(MEMBRANE.write(tmp_path / "data", 2))
     with refused(ValueError, "2 cases in 2 groups cannot fill 3 sections"):
         run(task, "training", run_dir=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -121,7 +150,7 @@ def test_inference_names_an_input_that_is_not_there(tmp_path, membrane, finished
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["unknown key", "bad data"])
 def test_in_a_terminal_the_error_is_short(fault, tmp_path):
-    task = spoiled(tmp_path, MEMBRANE)
+    task = spoilt(MEMBRANE, tmp_path)
     if fault == "bad data":
         (task.data / "masks" / "section_00.png").unlink()
         arguments, text = [], "1 fault in"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from bundle_helpers import REPOSITORY, refused, run, workflow
+from bundle_helpers import refused, run, workflow
+from bundle_tasks import REPOSITORY, Task
 from monai.bundle import ConfigParser, ConfigWorkflow, verify_net_in_out
 from monai.bundle.workflows import _apply_logging_file
+from monai.utils import ensure_tuple
 
 from monai_seg.engines import UnknownKeyError
 
@@ -23,8 +26,16 @@ COMMON_KEYS = {
 }  # fmt: skip
 
 
-def configuration(task: Any, file: str) -> dict[str, Any]:
+def configuration(task: Task, file: str) -> dict[str, Any]:
     return ConfigParser.load_config_file(task.config(file))
+
+
+def steps(config: dict[str, Any], pipeline: str) -> list[dict[str, Any]]:
+    """The transforms of a pipeline as written; ``$@loading + @train#augmentation`` joins the lists that it names."""
+    parser = ConfigParser(config)
+    written = parser[f"{pipeline}#transforms"]
+    lists = [parser[name] for name in re.findall(r"@([\w#]+)", written)] if isinstance(written, str) else [written]
+    return [step for each in lists for step in each]
 
 
 def files_below(*folders: Path) -> set[Path]:
@@ -34,24 +45,22 @@ def files_below(*folders: Path) -> set[Path]:
 @pytest.mark.parametrize("run_id", ["training", "inferring"])
 def test_all_required_properties_answer_and_leave_no_trace(task, run_id, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    watched = (tmp_path, task.data, REPOSITORY / "bundles" / task.name, REPOSITORY / "runs" / task.name)
+    watched = (tmp_path, task.data, task.root, REPOSITORY / "runs" / task.name)
     before = files_below(*watched)
     bundle = workflow(task, run_id)
     assert bundle.check_properties() == []
     assert files_below(*watched) == before
-    assert Path(bundle.bundle_root) == REPOSITORY / "bundles" / task.name
+    assert Path(bundle.bundle_root) == task.root
     assert Path(bundle.dataset_dir) == task.data
 
 
 @pytest.mark.parametrize("place", ["repository", "bundle", "elsewhere"])
 def test_every_working_directory_gives_the_same_places(task, place, tmp_path, monkeypatch):
-    root = REPOSITORY / "bundles" / task.name
-    folder = {"repository": REPOSITORY, "bundle": root, "elsewhere": tmp_path}[place]
-    monkeypatch.chdir(folder)
-    relative = os.path.relpath(root / "configs" / "train.yaml")
+    monkeypatch.chdir({"repository": REPOSITORY, "bundle": task.root, "elsewhere": tmp_path}[place])
+    relative = os.path.relpath(task.config("train.yaml"))
     bundle = ConfigWorkflow(relative, workflow_type="train", logging_file=False, dataset_dir=str(task.data))
     bundle.initialize()
-    assert bundle.bundle_root == str(root)
+    assert bundle.bundle_root == str(task.root)
     assert bundle.parser.get_parsed_content("run_folder").runs == REPOSITORY / "runs" / task.name
 
 
@@ -73,11 +82,12 @@ def test_metadata_is_complete_and_true(task):
     assert meta["version"] in meta["changelog"]
     image = meta["network_data_format"]["inputs"]["image"]
     prediction = meta["network_data_format"]["outputs"]["pred"]
-    assert image["num_channels"] == train["network_def"]["in_channels"]
-    assert prediction["num_channels"] == train["network_def"]["out_channels"] == len(prediction["channel_def"])
-    assert len(image["spatial_shape"]) == len(prediction["spatial_shape"]) == train["network_def"]["spatial_dims"]
+    out_channels = ConfigParser(train).get_parsed_content("network_def#out_channels")
+    assert image["num_channels"] == len(image["channel_def"]) == train["network_def"]["in_channels"] == task.channels
+    assert prediction["num_channels"] == len(prediction["channel_def"]) == out_channels
+    assert len(image["spatial_shape"]) == len(prediction["spatial_shape"]) == len(task.shape)
     named = list(prediction["channel_def"].values())
-    assert [name for name in named if name != "background"] == train["class_names"]
+    assert [name for name in named if name != "background"] == train["class_names"] == task.class_names
 
 
 def test_network_takes_and_gives_what_the_metadata_say(task):
@@ -89,44 +99,49 @@ def test_network_takes_and_gives_what_the_metadata_say(task):
         )  # fmt: skip
 
 
-def test_inference_sees_images_as_validation_did(task):
+# That both show the network the same image, `test_bundle_transforms` sees in the images themselves.
+def test_inference_is_configured_as_validation(task):
     train, inference = (configuration(task, f"{name}.yaml") for name in ("train", "inference"))
-    assert inference["network_def"] == train["network_def"]
-    assert inference["network"] == train["network"]
+    # Inference loads trained weights, whatever these began from.
+    ours = {key: value for key, value in train["network_def"].items() if key != "pretrained"}
+    assert inference["network_def"] == ours
     assert inference["inferer"] == train["validate"]["inferer"]
-    for key in ("spacing_mm", "roi_size", "largest_component", "amp", "device"):
-        assert inference.get(key) == train.get(key), key
-    seen = [transforms_for("image", config["preprocessing"]) for config in (train["validate"], inference)]
-    assert seen[0] == seen[1]
-    validated = transforms_for("pred", train["validate"]["postprocessing"])
+    for key in inference.keys() & train.keys() - {"network_def", "run"}:
+        assert inference[key] == train[key], key
+    validated = steps_for("pred", steps(train, "validate#postprocessing"))
     copies = [step for step in validated if step["_target_"] == "CopyItemsd"]  # the logits, for the loss alone
     validated = [step for step in validated if step not in copies]
-    assert validated == transforms_for("pred", inference["postprocessing"])
+    assert validated == steps_for("pred", steps(inference, "postprocessing"))
 
 
-def transforms_for(key: str, compose: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps of a pipeline that touch a key, reduced to what they do to it."""
-    steps = []
-    for step in compose["transforms"]:
-        keys = step["keys"] if isinstance(step["keys"], list) else [step["keys"]]
+def steps_for(key: str, transforms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps that touch a key, reduced to what they do to it."""
+    found = []
+    for step in transforms:
+        keys = ensure_tuple(step.get("keys", ()))  # a choice of transforms has none
         if key not in keys:
             continue
         place = keys.index(key)
         own = {
             name: value[place] if isinstance(value, list) and len(value) == len(keys) > 1 else value
             for name, value in step.items()
+            if name != "allow_missing_keys"
         }
-        steps.append({name: str(value).replace("validate#", "") for name, value in own.items()})
-    return steps
+        found.append({name: str(value).replace("validate#", "") for name, value in own.items()})
+    return found
 
 
 def test_training_and_validation_begin_alike(task):
     train = configuration(task, "train.yaml")
-    common = {"LoadImaged", "MapLabelValued", "Orientationd", "Spacingd", "NormalizeIntensityd"}
+    common = {
+        "LoadImaged", "MapLabelValued", "Orientationd", "Spacingd", "NormalizeIntensityd", "ScaleIntensityRanged",
+        "Resized",
+    }  # fmt: skip
     pipelines = [
-        [step for step in transforms_for("image", train[name]["preprocessing"]) if step["_target_"] in common]
+        [step for step in steps_for("image", steps(train, f"{name}#preprocessing")) if step["_target_"] in common]
         for name in ("train", "validate")
     ]
+    assert len(pipelines[0]) >= 2
     assert pipelines[0] == pipelines[1]
 
 
@@ -134,13 +149,14 @@ def test_training_and_validation_begin_alike(task):
     ("overrides", "text"),
     [
         ({"learning_rte": 0.5}, "unknown key 'learning_rte': did you mean 'learning_rate'?"),
-        ({"network_def#featurs": [4]}, "unknown key 'network_def#featurs' of BasicUNet: did you mean 'features'?"),
+        ({"network_def#out_chanels": 1}, "unknown key 'network_def#out_chanels' of {}: did you mean 'out_channels'?"),
         ({"train#handler": []}, "unknown key 'train#handler': did you mean 'handlers'?"),
     ],
     ids=["top", "argument", "nested"],
 )
 def test_unknown_key_is_refused_with_the_nearest_one(task, overrides, text):
-    with refused(UnknownKeyError, text):
+    network = configuration(task, "train.yaml")["network_def"]["_target_"]
+    with refused(UnknownKeyError, text.format(network)):
         workflow(task, "training", **overrides)
 
 
@@ -170,9 +186,9 @@ def test_logging_configuration_shows_our_lines_and_is_allowed_by_monai(task):
 
 
 def test_bundle_has_a_licence_and_no_weights_in_git(task):
-    root = REPOSITORY / "bundles" / task.name
-    assert "Apache License" in (root / "LICENSE").read_text()
-    assert not [path.name for path in (root / "models").iterdir() if path.suffix == ".pt" and not is_ignored(path)]
+    assert "Apache License" in (task.root / "LICENSE").read_text()
+    models = (task.root / "models").iterdir()
+    assert not [path.name for path in models if path.suffix == ".pt" and not is_ignored(path)]
 
 
 def is_ignored(path: Path) -> bool:

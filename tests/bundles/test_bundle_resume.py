@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 import torch
 from bundle_helpers import (
-    REPOSITORY,
-    Task,
     as_arguments,
     assert_same_tensors,
     command,
@@ -27,12 +25,13 @@ from bundle_helpers import (
     single_threaded,
     workflow,
 )
+from bundle_tasks import BUILDING, FACE, HIPPOCAMPUS, REPOSITORY, Task, short_name
 from ignite.engine import Events
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_seg.engines import CheckpointError, NonFiniteLossError, RunFolderError
 
-LENGTH = 3  # iterations of an epoch: 5 or 6 training cases in batches of 2
+LENGTH = 3  # iterations of an epoch of membranes: 5 or 6 training cases in batches of 2
 
 
 def interrupted(task: Task, folder: Path, when: Callable[[Any, Any], None], **overrides: Any) -> int:
@@ -111,10 +110,16 @@ def test_more_workers_after_the_stop_do_not_matter(membrane, finished_runs, tmp_
     assert_same_end(tmp_path, finished_runs(membrane).path)
 
 
-def test_volumes_go_on_bit_identically(hippocampus, finished_runs, tmp_path):
-    assert interrupted(hippocampus, tmp_path, in_mid_epoch) == 143
-    run(hippocampus, "training", run_dir=str(tmp_path), resume=True)
-    assert_same_end(tmp_path, finished_runs(hippocampus).path)
+@pytest.mark.parametrize("task", [HIPPOCAMPUS, FACE, BUILDING], ids=short_name, indirect=True)
+def test_the_other_bundles_go_on_bit_identically(task, finished, tmp_path):
+    length = load(finished.path / "checkpoints" / "last.pt")["facts"]["epoch_length"]
+
+    def in_second_epoch(trainer: Any, evaluator: Any) -> None:
+        trainer.add_event_handler(Events.ITERATION_STARTED(once=length + 2), terminate)
+
+    assert interrupted(task, tmp_path, in_second_epoch) == 143
+    run(task, "training", run_dir=str(tmp_path), resume=True)
+    assert_same_end(tmp_path, finished.path)
 
 
 def test_stopped_twice(membrane, finished_runs, tmp_path):
@@ -288,7 +293,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(membrane, copy_of_fini
 
 def test_changed_data_are_refused(membrane, finished_runs, tmp_path):
     data = Path(shutil.copytree(membrane.data, tmp_path / "data"))
-    moved = Task(membrane.name, data, membrane.overrides)
+    moved = membrane.on(data)
     assert interrupted(moved, tmp_path / "run", in_first_iteration) == 143
     masks = sorted((data / "masks").iterdir())
     shutil.copy(masks[0], masks[1])

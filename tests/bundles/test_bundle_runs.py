@@ -1,8 +1,8 @@
-"""Both bundles from data to tables: trained for two epochs, evaluated, inferred, and tested on data of others."""
+"""Each bundle from data to tables: trained for two epochs, evaluated, inferred, and tested on data of others."""
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import json
 import math
 import shutil
@@ -13,39 +13,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from bundle_helpers import (
-    HIPPOCAMPUS,
-    MEMBRANE,
-    REPOSITORY,
-    Task,
-    load,
-    refused,
-    run,
-    workflow,
-    write_pictures,
-    write_volumes,
-)
-from PIL import Image
+from bundle_helpers import load, refused, rows, run, sections, stem, workflow
+from bundle_tasks import Task, array
+from monai.bundle import ConfigParser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_seg.engines import RunFolderError
-
-CLASSES = {HIPPOCAMPUS: ["anterior", "posterior"], MEMBRANE: ["membrane"]}
-METRICS = {HIPPOCAMPUS: ["dice", "iou", "nsd", "hd95"], MEMBRANE: ["dice", "iou", "nsd", "accuracy", "hd95"]}
-
-
-def stem(path: str) -> str:
-    return Path(path).name.split(".")[0]
-
-
-def sections(run_dir: Path) -> dict[str, list[dict]]:
-    content = json.loads((run_dir / "datalist.json").read_text())
-    return {name: content[name] for name in ("training", "validation", "test")}
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "per_case.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_run_folder_holds_what_the_design_says(finished):
@@ -64,9 +37,8 @@ def test_run_folder_holds_what_the_design_says(finished):
 
 def test_recorded_configuration_is_the_one_that_ran(finished):
     config = yaml.safe_load((finished.path / "config.yaml").read_text())
-    assert config["max_epochs"] == 2
-    assert config["network_def"]["features"] == [4] * 6
-    assert config["dataset_dir"] == str(finished.task.data)
+    recorded = ConfigParser(config)
+    assert {key: recorded[key] for key in finished.task.settings} == finished.task.settings
     assert "_meta_" not in config
 
 
@@ -91,27 +63,30 @@ def test_checkpoints_hold_plain_values_and_finite_weights(finished):
     assert last["facts"]["epoch"] == 2
     assert last["facts"]["epoch_is_closed"]
     assert all(torch.isfinite(weight).all() for weight in last["model"].values())
+    keep = yaml.safe_load((finished.path / "config.yaml").read_text()).get("keep", "best")
+    best_epoch, best_metric = last["selection"]["best_epoch"], last["selection"]["best_metric"]
     assert best["facts"]["metric"] == "dice"
-    assert best["facts"]["value"] == last["selection"]["best_metric"]
+    assert best["facts"]["epoch"] == {"best": best_epoch, "last": 2}[keep]
+    assert (best["facts"]["value"] == best_metric) or (keep == "last" and best["facts"]["value"] < best_metric)
 
 
 def test_table_has_one_row_for_each_case_and_class(finished):
-    name = finished.task.name
-    table = rows(finished.path / "metrics")
-    assert list(table[0]) == ["case", "class", *METRICS[name]]
+    task, table = finished.task, rows(finished.path / "metrics")
+    assert list(table[0]) == ["case", "class", *task.metrics]
     cases = sorted(stem(record["image"]) for record in sections(finished.path)["test"])
-    assert [(row["case"], row["class"]) for row in table] == [(case, each) for case in cases for each in CLASSES[name]]
-    values = [row[metric] for row in table for metric in METRICS[name] if metric != "hd95"]
+    wanted = [(case, class_name) for case in cases for class_name in task.class_names]
+    assert [(row["case"], row["class"]) for row in table] == wanted
+    values = [row[metric] for row in table for metric in task.metrics if metric != "hd95"]
     assert all(value == "" or 0 <= float(value) <= 1 for value in values)
     assert all(row["hd95"] == "" or 0 <= float(row["hd95"]) < 1000 for row in table)
 
 
 def test_summary_is_the_mean_of_the_table(finished):
-    name, table = finished.task.name, rows(finished.path / "metrics")
+    table = rows(finished.path / "metrics")
     summary = json.loads((finished.path / "metrics" / "summary.json").read_text())
-    assert list(summary) == METRICS[name]
+    assert list(summary) == finished.task.metrics
     for metric, classes in summary.items():
-        assert list(classes) == [*CLASSES[name], "mean"]
+        assert list(classes) == [*finished.task.class_names, "mean"]
         for class_name, entry in classes.items():
             assert list(entry) == ["mean", "median", "ci_low", "ci_high", "n", "n_empty", "n_groups"]
             cells = [row[metric] for row in table if row["class"] == class_name]
@@ -124,20 +99,12 @@ def test_summary_is_the_mean_of_the_table(finished):
 def test_table_agrees_with_the_masks_on_disk(finished):
     for row in rows(finished.path / "metrics"):
         record = next(r for r in sections(finished.path)["test"] if stem(r["image"]) == row["case"])
-        label = classes(finished.task.data / record["label"], finished.task.name)
+        label = finished.task.labels(finished.task.data / record["label"])
         prediction = array(predicted_file(finished.path / "predictions", record["image"]))
-        number = CLASSES[finished.task.name].index(row["class"]) + 1
+        number = finished.task.class_names.index(row["class"]) + 1
         predicted, wanted = prediction == number, label == number
         dice = 2 * (predicted & wanted).sum() / (predicted.sum() + wanted.sum())
         assert float(row["dice"]) == pytest.approx(dice, abs=1e-6)
-
-
-def array(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj) if path.name.endswith(".nii.gz") else np.asarray(Image.open(path))
-
-
-def classes(path: Path, bundle: str) -> np.ndarray:
-    return array(path) if bundle == HIPPOCAMPUS else (array(path) == 0).astype(np.uint8)
 
 
 def predicted_file(folder: Path, image: str) -> Path:
@@ -150,13 +117,17 @@ def test_predictions_have_the_geometry_of_their_inputs(finished):
     for record in tests:
         source = finished.task.data / record["image"]
         path = predicted_file(finished.path / "predictions", record["image"])
-        assert array(path).shape == array(source).shape
         assert array(path).dtype == np.uint8
-        if finished.task.name == HIPPOCAMPUS:
-            assert_same_geometry(nib.load(path), nib.load(source))
+        assert_same_geometry(path, source)
 
 
-def assert_same_geometry(one: nib.Nifti1Image, two: nib.Nifti1Image) -> None:
+def assert_same_geometry(prediction: Path, image: Path) -> None:
+    """One value for each pixel or voxel; of a volume the header says so too."""
+    dims = array(prediction).ndim
+    assert array(prediction).shape == array(image).shape[:dims]
+    if dims == 2:
+        return
+    one, two = nib.load(prediction), nib.load(image)
     assert np.array_equal(one.affine, two.affine)
     for key in ("pixdim", "sform_code", "qform_code", "srow_x", "srow_y", "srow_z", "xyzt_units", "descrip"):
         assert np.array_equal(one.header[key], two.header[key]), key
@@ -166,7 +137,7 @@ def test_figures_show_the_test_cases(finished):
     tests = {stem(record["image"]) for record in sections(finished.path)["test"]}
     figures = list((finished.path / "figures").iterdir())
     assert {path.stem for path in figures} == tests
-    picture = np.asarray(Image.open(figures[0]))
+    picture = array(figures[0])
     assert picture.ndim == 3
     assert picture.std() > 10
 
@@ -176,8 +147,8 @@ def test_tensorboard_holds_scalars_layout_and_pictures(finished):
     events.Reload()
     tags = events.Tags()
     wanted = {"loss/train", "loss/validation", "learning_rate/group_0", "speed/seconds_per_step", "dice/mean"}
-    watched = [metric for metric in METRICS[finished.task.name] if metric != "hd95"]  # that one waits for the test
-    wanted |= {f"{metric}/{each}" for metric in watched for each in CLASSES[finished.task.name]}
+    watched = [metric for metric in finished.task.metrics if metric != "hd95"]  # that one waits for the test
+    wanted |= {f"{metric}/{each}" for metric in watched for each in finished.task.class_names}
     assert wanted <= set(tags["scalars"])
     length = load(finished.path / "checkpoints" / "last.pt")["facts"]["epoch_length"]
     assert [event.step for event in events.Scalars("loss/train")] == [length, 2 * length]
@@ -198,8 +169,7 @@ def test_inferring_equals_evaluating(finished, tmp_path):
         evaluated = predicted_file(finished.path / "predictions", record["image"])
         inferred = predicted_file(tmp_path / "out", record["image"])
         assert np.array_equal(array(inferred), array(evaluated))
-        if finished.task.name == HIPPOCAMPUS:
-            assert_same_geometry(nib.load(inferred), nib.load(images / Path(record["image"]).name))
+        assert_same_geometry(inferred, images / Path(record["image"]).name)
 
 
 def test_one_file_is_input_enough(finished, tmp_path):
@@ -211,12 +181,12 @@ def test_one_file_is_input_enough(finished, tmp_path):
 
 def test_data_of_others_is_an_external_test_set(finished, tmp_path):
     own = (finished.path / "metrics" / "per_case.csv").read_bytes()
-    other = (write_volumes if finished.task.name == HIPPOCAMPUS else write_pictures)(tmp_path / "hospital_b", 3, seed=5)
+    other = finished.task.write(tmp_path / "hospital_b", 3, seed=5)
     copy = Path(shutil.copytree(finished.path, tmp_path / "run"))
     run(finished.task, "evaluating", run_dir=str(copy), dataset_dir=str(other))
     folder = copy / "external" / "hospital_b"
     assert {path.name for path in folder.iterdir()} >= {"per_case.csv", "summary.json"}
-    assert len(rows(folder)) == 3 * len(CLASSES[finished.task.name])
+    assert len(rows(folder)) == 3 * len(finished.task.class_names)
     assert (copy / "metrics" / "per_case.csv").read_bytes() == own
 
 
@@ -242,20 +212,20 @@ def test_evaluating_before_training_says_so(task, tmp_path):
 
 def test_without_names_the_newest_run_is_taken(membrane, finished_runs, tmp_path, monkeypatch):
     """A bundle that was copied elsewhere: runs beside it, evaluated and inferred without naming them."""
-    root = tmp_path / "bundles" / MEMBRANE
-    shutil.copytree(REPOSITORY / "bundles" / MEMBRANE / "configs", root / "configs")
+    root = tmp_path / "bundles" / membrane.name
+    shutil.copytree(membrane.root / "configs", root / "configs")
     monkeypatch.chdir(tmp_path)
 
     class Copy(Task):
         def config(self, file: str) -> Path:
             return root / "configs" / file
 
-    copy = Copy(membrane.name, membrane.data, membrane.overrides)
-    with refused(RunFolderError, f"no run of {MEMBRANE} has a best.pt", "train first"):
+    copy = Copy(**{field.name: getattr(membrane, field.name) for field in dataclasses.fields(membrane)})
+    with refused(RunFolderError, f"no run of {membrane.name} has a best.pt", "train first"):
         run(copy, "evaluating")
     run(copy, "training", max_epochs=1)
     run(copy, "evaluating")
-    (folder,) = (tmp_path / "runs" / MEMBRANE).iterdir()
+    (folder,) = (tmp_path / "runs" / membrane.name).iterdir()
     assert (folder / "metrics" / "summary.json").is_file()
     run(copy, "inferring")
     assert len(list((tmp_path / "predictions").iterdir())) == len(list((membrane.data / "images").iterdir()))
