@@ -52,15 +52,30 @@ def test_there_are_shipped_configurations():
             "train#dataset#cacherate",
             r"'train#dataset#cacherate' of monai_seg.*CounterCacheDataset: did you mean 'cache_rate'",
         ),
-        ("validate#inferer#overlapp", r"'validate#inferer#overlapp' of SlidingWindowInferer: did you mean 'overlap'"),
-        ("network_def#feature", r"'network_def#feature' of BasicUNet: did you mean 'features'"),
-        ("loss#sigmod", r"'loss#sigmod' of DiceCELoss: did you mean 'sigmoid'"),
         ("optimizer#weight_decays", r"'optimizer#weight_decays' of torch.optim.AdamW: did you mean 'weight_decay'"),
     ],
 )
 def test_a_slip_in_an_override_is_refused_with_the_nearest_key(file, key, message):
     (found,) = unknown_keys(parsed(file, **{key.replace("#", "::"): 1}))
     assert re.search(message, found)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "key", "message"),
+    [
+        ("membrane", "validate#inferer#overlapp", "of SlidingWindowInferer: did you mean 'overlap'"),
+        ("membrane", "network_def#feature", "of BasicUNet: did you mean 'features'"),
+        ("membrane", "loss#sigmod", "of DiceCELoss: did you mean 'sigmoid'"),
+        ("building", "network_def#feature", "of monai_seg.networks.UNetPlusPlus: did you mean 'features'"),
+        ("building", "loss#loss#gama", "of monai_seg.losses.FocalDiceLoss: did you mean 'gamma'"),
+        ("face", "network_def#encode", "of monai_seg.networks.ResNet50UNet: did you mean 'encoder'"),
+        ("face", "shadow_ranges#penumbr", "of monai_seg.transforms.FaceShadowRanges: did you mean 'penumbra'"),
+    ],
+)
+def test_a_slip_in_an_argument_is_refused_with_the_nearest_one(bundle, key, message):
+    (file,) = (file for file in CONFIGS if file.name == "train.yaml" and file.parts[-3].startswith(bundle))
+    (found,) = unknown_keys(parsed(file, **{key.replace("#", "::"): 1}))
+    assert f"'{key}' {message}" in found
 
 
 @pytest.mark.parametrize(
