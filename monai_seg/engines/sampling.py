@@ -11,7 +11,7 @@ from monai_seg.engines.distribution import rank, world_size
 
 
 class TooFewCasesError(ValueError):
-    """There are more processes than cases to evaluate, so that some would have nothing to do."""
+    """There is no case to evaluate, or fewer than processes, so that some would have nothing to do."""
 
 
 def training_sampler(dataset: Sized, seed: int = 0) -> EpochSampler:
@@ -23,8 +23,13 @@ def evaluation_sampler(dataset: Sized) -> DistributedSampler:
     """Each case once, on one of the processes, in the order of the dataset.
 
     Raises:
-        TooFewCasesError: a process would get no case; the others would wait for its metrics forever.
+        TooFewCasesError: there is none, or a process would get none; the others would wait for its metrics forever.
     """
+    if not len(dataset):
+        raise TooFewCasesError(
+            "the section to evaluate holds no case\n"
+            "  mend   give it a share of the data, or evaluate another section or data set"
+        )
     if len(dataset) < world_size():
         raise TooFewCasesError(
             f"{len(dataset)} cases to evaluate on {world_size()} processes\n"

@@ -76,3 +76,8 @@ def test_more_processes_than_cases_are_refused(monkeypatch):
     with pytest.raises(TooFewCasesError, match="2 cases to evaluate on 3 processes"):
         evaluation_sampler(["a", "b"])
     assert list(evaluation_sampler(["a", "b", "c", "d"])) == [0, 3]
+
+
+def test_a_section_without_cases_is_not_a_matter_of_processes():
+    with pytest.raises(TooFewCasesError, match="holds no case\n  mend   give it a share of the data"):
+        evaluation_sampler([])
