@@ -22,6 +22,7 @@ from monai_seg.handlers import (
     IntervalValidation,
     ModelSelection,
     TensorBoardReview,
+    WeightAverage,
 )
 from monai_seg.metrics import CaseLoss, Dice
 
@@ -65,6 +66,7 @@ class ToyRun:
         interval: int = 1,
         save_interval_s: float = 300.0,
         loss: Callable | None = None,
+        average_decay: float = 0.0,
         train_handlers: Sequence[Any] = (),
         **trainer_options: Any,
     ) -> None:
@@ -80,14 +82,16 @@ class ToyRun:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=0.05)
         self.run_folder = RunFolder(folder / "bundle", run_dir=folder / name, resume=resume)
         self.loss = loss or DiceCELoss(to_onehot_y=True, softmax=True)
+        self.average = WeightAverage(self.network, average_decay)
         self.evaluator = self._evaluator(folder)
         self.schedule = CosineSchedule(self.optimizer, time_budget_s)
-        self.selection = ModelSelection(self.evaluator, self.network, self.run_folder, patience)
+        self.selection = ModelSelection(self.evaluator, self.average.network, self.run_folder, patience)
         state = {
             "model": self.network,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
             "selection": self.selection,
+            "average": self.average,
         }
         self.checkpoints = Checkpoints(state, self.run_folder, self.evaluator, save_interval_s)
         review = TensorBoardReview(
@@ -101,6 +105,7 @@ class ToyRun:
         self.console = ConsoleProgress(self.evaluator, self.selection)
         handlers = [
             self.schedule,
+            self.average,
             *([review] if tensorboard else []),
             IntervalValidation(self.evaluator, interval),
             self.console,
@@ -124,7 +129,7 @@ class ToyRun:
         return Evaluator(
             torch.device("cpu"),
             DataLoader(ToyCases(folder / "images", VALIDATION_CASES), batch_size=1),
-            self.network,
+            self.average.network,
             postprocessing=Compose([CopyItemsd("pred", names="logits"), AsDiscreted("pred", argmax=True)]),
             key_val_metric={"dice": CaseMetric(Dice(2))},
             additional_metrics={"loss": CaseMetric(CaseLoss(self.loss), prediction="logits", save_details=False)},

@@ -9,6 +9,7 @@ from monai_seg.handlers.schedule import CosineSchedule
 from monai_seg.handlers.surface_dice import SurfaceDice
 from monai_seg.handlers.tensorboard import TensorBoardReview
 from monai_seg.handlers.validation import IntervalValidation
+from monai_seg.handlers.weight_average import WeightAverage
 
 __all__ = [
     "CaseMetric",
@@ -20,4 +21,5 @@ __all__ = [
     "ModelSelection",
     "SurfaceDice",
     "TensorBoardReview",
+    "WeightAverage",
 ]
