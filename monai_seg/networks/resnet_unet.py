@@ -101,12 +101,21 @@ class ResNet50UNet(nn.Module):
             )
         height, width = image.shape[-2:]
         padded = mirror_to_multiple((image - self.mean) / self.std, _STRIDE)
+        self._refuse_single_value(padded)
         levels = self.decoder(self.encoder(padded))
         heads = list(self.heads) if self.training else [self.heads[0]]
         logits = [head(level) for head, level in zip(heads, levels, strict=False)]
         full_size = [logits[0], *(_resize(coarse, logits[0]) for coarse in logits[1:])]
         outputs = [crop_to(item, height, width, _STRIDE) for item in full_size]
         return outputs if self.training and self.deep_supervision else outputs[0]
+
+    def _refuse_single_value(self, padded: torch.Tensor) -> None:
+        trains_at_the_bottom = self.training and self.encoder.frozen_stages < 5
+        if trains_at_the_bottom and len(padded) == 1 and padded.shape[-2:] == (_STRIDE, _STRIDE):
+            raise ValueError(
+                f"one image of at most {_STRIDE} x {_STRIDE} pixels leaves batch norm a single value per channel\n"
+                "  mend   train on larger images, or with a batch_size that leaves no last batch of one image"
+            )
 
     def parameter_groups(self, encoder_lr: float, decoder_lr: float) -> list[dict[str, Any]]:
         """Two groups for an optimiser, each with its learning rate; frozen parameters are in neither.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from monai_seg.transforms.class_masks import ClassMasks, ClassMasksd
     from monai_seg.transforms.dihedral import Dihedral, RandDihedrald
     from monai_seg.transforms.each_class import EachClass, EachClassd
+    from monai_seg.transforms.edge_true_resize import EdgeTrueResize, EdgeTrueResized
     from monai_seg.transforms.face_shadow import FaceShadow
     from monai_seg.transforms.face_shadow_fixed import FaceShadowd
     from monai_seg.transforms.face_shadow_random import FaceShadowRanges, RandFaceShadow, RandFaceShadowd
@@ -21,6 +22,8 @@ _HOMES = {
     "Dihedral": "dihedral",
     "EachClass": "each_class",
     "EachClassd": "each_class",
+    "EdgeTrueResize": "edge_true_resize",
+    "EdgeTrueResized": "edge_true_resize",
     "FaceShadow": "face_shadow",
     "FaceShadowRanges": "face_shadow_random",
     "FaceShadowd": "face_shadow_fixed",
@@ -37,6 +40,8 @@ __all__ = [
     "Dihedral",
     "EachClass",
     "EachClassd",
+    "EdgeTrueResize",
+    "EdgeTrueResized",
     "FaceShadow",
     "FaceShadowRanges",
     "FaceShadowd",

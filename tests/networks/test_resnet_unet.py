@@ -282,3 +282,11 @@ def test_an_impossible_option_is_named(options, message):
 def test_an_image_of_another_shape_is_named(network, shape):
     with pytest.raises(ValueError, match=r"the network takes \(batch, 3, height, width\)"):
         network(torch.zeros(shape))
+
+
+def test_a_single_small_image_to_train_on_is_refused():
+    network = small().train()
+    with pytest.raises(ValueError, match="one image of at most 32 x 32 pixels"):
+        network(torch.rand(1, 3, 31, 32))
+    assert network(torch.rand(2, 3, 31, 32)).shape == (2, 1, 31, 32)
+    assert small(frozen_stages=5).train()(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)
