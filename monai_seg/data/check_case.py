@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_seg.data.annotations.inspection import look_at_annotations
 from monai_seg.data.check_label import look_at_label
 from monai_seg.data.fault import Fault, fact
 from monai_seg.data.layouts import Record
@@ -30,6 +31,7 @@ class Expected:
         spatial_dims: 2 or 3.
         in_channels: channels per image.
         as_rgb: whether images are read by `RGBReader`: three channels, whatever way the file holds them.
+        class_names: classes of annotated objects.
 
     Raises:
         ValueError: ``as_rgb`` with another number of channels or axes.
@@ -39,6 +41,7 @@ class Expected:
     spatial_dims: int | None = None
     in_channels: int | None = None
     as_rgb: bool = False
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.as_rgb and (self.in_channels not in (None, 3) or self.spatial_dims not in (None, 2)):
@@ -109,6 +112,8 @@ def check_case(record: Record, root: Path, expected: Expected) -> CaseFindings:
             if grid is not None:
                 _compare(*grid, "label", name, raster, findings)
             look_at_label(raster, name, findings, expected.label_values)
+    if "annotations" in record and findings.shape is not None:
+        look_at_annotations(record, findings.shape, findings.file, findings, expected.class_names)
     return findings
 
 

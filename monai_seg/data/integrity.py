@@ -58,6 +58,7 @@ def check(
     spatial_dims: int | None = None,
     in_channels: int | None = None,
     as_rgb: bool = False,
+    class_names: Sequence[str] | None = None,
     sections: Mapping[str, Sequence[Record]] | None = None,
     progress: bool = False,
 ) -> Report:
@@ -70,6 +71,7 @@ def check(
         in_channels: channels per image; where None, the cases only have to agree.
         as_rgb: whether the images are read by `RGBReader`: grey, palettes and an opaque alpha channel are fine then,
             and what it refuses is a fault.
+        class_names: the classes that annotated objects may have; None takes any.
         sections: records to check instead of all that the folder lists, for instance the sections of a split.
         progress: whether to show a bar on stderr when it takes more than two seconds.
     """
@@ -84,7 +86,8 @@ def check(
     known = None if label_values is None else tuple(label_values)
     if in_channels is None and not as_rgb:
         in_channels = listing.channels
-    expected = Expected(known, spatial_dims, in_channels, as_rgb)
+    classes = None if class_names is None else tuple(class_names)
+    expected = Expected(known, spatial_dims, in_channels, as_rgb, classes)
     with warnings_module.catch_warnings():
         # Here and not around each file: the filters are one for all threads.
         warnings_module.filterwarnings("ignore", module=r"PIL\.")
@@ -107,6 +110,7 @@ def require_sound(
     spatial_dims: int | None = None,
     in_channels: int | None = None,
     as_rgb: bool = False,
+    class_names: Sequence[str] | None = None,
     sections: Mapping[str, Sequence[Record]] | None = None,
     progress: bool = False,
 ) -> Report:
@@ -123,6 +127,7 @@ def require_sound(
         spatial_dims=spatial_dims,
         in_channels=in_channels,
         as_rgb=as_rgb,
+        class_names=class_names,
         sections=sections,
         progress=progress,
     )

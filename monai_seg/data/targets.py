@@ -8,7 +8,7 @@ from monai_seg.data.fault import Fault, fact
 from monai_seg.data.layouts.listing import LayoutError, Listing, Record
 
 AUTO = "auto"
-_NOUNS = {"label": "mask", "class": "class"}
+_NOUNS = {"label": "mask", "class": "class", "annotations": "list of objects"}
 
 
 def of_use(listing: Listing, target_key: str | None) -> Listing:
@@ -17,7 +17,8 @@ def of_use(listing: Listing, target_key: str | None) -> Listing:
     Args:
         listing: all cases of a data set.
         target_key: the key that a case must have, such as "label" (a mask) or "class"; None takes every image; "auto"
-            takes the cases with a mask or a class, or every image of a data set without any.
+            takes the cases with a mask, a class or a list of objects, or every image of a data set without any. A list
+            of no object is a target too.
 
     Raises:
         LayoutError: no case is left.

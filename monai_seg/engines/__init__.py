@@ -2,6 +2,7 @@
 
 from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint, read_checkpoint, save_checkpoint
 from monai_seg.engines.configuration import bundle_root
+from monai_seg.engines.detection import DetectionEvaluator, DetectionTrainer, prepare_instances
 from monai_seg.engines.distribution import device, rank, start_distribution, world_size
 from monai_seg.engines.evaluator import Evaluator
 from monai_seg.engines.key_check import UnknownKeyError, check_keys
@@ -15,6 +16,8 @@ from monai_seg.engines.trainer import NonFiniteLossError, Trainer
 __all__ = [
     "AutocastInferer",
     "CheckpointError",
+    "DetectionEvaluator",
+    "DetectionTrainer",
     "Evaluator",
     "LowResolutionFirst",
     "NonFiniteLossError",
@@ -28,6 +31,7 @@ __all__ = [
     "device",
     "evaluation_sampler",
     "load_checkpoint",
+    "prepare_instances",
     "prepare_network",
     "rank",
     "read_checkpoint",

@@ -62,15 +62,21 @@ class AutocastInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         context: AbstractContextManager = nullcontext()
         if self.dtype is not None:
-            context = torch.autocast(inputs.device.type, self.dtype)
+            context = torch.autocast(_first_of(inputs).device.type, self.dtype)
         with context:
             return _to_float32(self.inferer(inputs, network, *args, **kwargs))
 
 
+def _first_of(inputs: Any) -> torch.Tensor:
+    return inputs if isinstance(inputs, torch.Tensor) else inputs[0]  # images of several sizes
+
+
 def _to_float32(prediction: Any) -> Any:
-    if isinstance(prediction, (list, tuple)):  # deep supervision
+    if isinstance(prediction, (list, tuple)):  # deep supervision, or the objects of each image
         return type(prediction)(_to_float32(item) for item in prediction)
-    return prediction.float()
+    if isinstance(prediction, dict):  # losses, or objects with boxes, labels and masks
+        return {name: _to_float32(item) for name, item in prediction.items()}
+    return prediction.float() if prediction.is_floating_point() else prediction
 
 
 def prepare_network(

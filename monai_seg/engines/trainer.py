@@ -97,22 +97,11 @@ class Trainer(SupervisedTrainer):
             )
             return self._step(batchdata)
 
-    def _step(self, batchdata: dict[str, torch.Tensor]) -> dict:
+    def _step(self, batchdata: Any) -> dict:
         torch.manual_seed(counter_seed(self.seed, self.state.iteration, rank()))
-        inputs, targets = self.prepare_batch(batchdata, self.state.device, self.non_blocking, **self.to_kwargs)[:2]
-        # Meta data has done its work; tracking it through the network costs more than a small network itself.
-        inputs, targets = (getattr(tensor, "as_tensor", lambda t=tensor: t)() for tensor in (inputs, targets))
         self.network.train()
         self.optimizer.zero_grad(set_to_none=self.optim_set_to_none)
-        self.state.output = {Keys.IMAGE: inputs, Keys.LABEL: targets}
-        self.state.output[Keys.PRED] = self.inferer(inputs, self.network)
-        self.fire_event(IterationEvents.FORWARD_COMPLETED)
-        loss = self.loss_function(self.state.output[Keys.PRED], targets).mean()
-        self.state.output[Keys.LOSS] = loss
-        self.fire_event(IterationEvents.LOSS_COMPLETED)
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(self._non_finite(loss, batchdata))
-        self.loss_scaler.scale(loss).backward()
+        self._learn(batchdata)
         if self.max_gradient_norm:
             self.loss_scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_gradient_norm)
@@ -122,7 +111,25 @@ class Trainer(SupervisedTrainer):
         self.fire_event(IterationEvents.MODEL_COMPLETED)
         return self.state.output
 
-    def _non_finite(self, loss: torch.Tensor, batchdata: dict) -> str:
+    def _learn(self, batchdata: Any) -> None:
+        """Give each weight its gradient, and leave images, targets, prediction and loss in ``state.output``."""
+        inputs, targets = self.prepare_batch(batchdata, self.state.device, self.non_blocking, **self.to_kwargs)[:2]
+        # Meta data has done its work; tracking it through the network costs more than a small network itself.
+        inputs, targets = (getattr(tensor, "as_tensor", lambda t=tensor: t)() for tensor in (inputs, targets))
+        self.state.output = {Keys.IMAGE: inputs, Keys.LABEL: targets}
+        self.state.output[Keys.PRED] = self.inferer(inputs, self.network)
+        self.fire_event(IterationEvents.FORWARD_COMPLETED)
+        loss = self.loss_function(self.state.output[Keys.PRED], targets).mean()
+        self.state.output[Keys.LOSS] = loss
+        self.fire_event(IterationEvents.LOSS_COMPLETED)
+        self._refuse_non_finite(loss, batchdata)
+        self.loss_scaler.scale(loss).backward()
+
+    def _refuse_non_finite(self, loss: torch.Tensor, batchdata: Any) -> None:
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(self._non_finite(loss, batchdata))
+
+    def _non_finite(self, loss: torch.Tensor, batchdata: Any) -> str:
         names = ", ".join(case_files(batchdata)) or "unknown"
         return (
             f"the loss is {loss.item()} in epoch {self.state.epoch}, iteration {self.state.iteration}\n"

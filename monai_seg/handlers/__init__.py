@@ -4,7 +4,9 @@ from monai_seg.handlers.case_metric import CaseMetric
 from monai_seg.handlers.case_table import CaseTable
 from monai_seg.handlers.checkpoints import Checkpoints
 from monai_seg.handlers.console import ConsoleProgress
+from monai_seg.handlers.detection_review import DetectionReview
 from monai_seg.handlers.model_selection import ModelSelection
+from monai_seg.handlers.object_evaluation import ObjectEvaluation
 from monai_seg.handlers.schedule import CosineSchedule
 from monai_seg.handlers.surface_dice import SurfaceDice
 from monai_seg.handlers.tensorboard import TensorBoardReview
@@ -17,8 +19,10 @@ __all__ = [
     "Checkpoints",
     "ConsoleProgress",
     "CosineSchedule",
+    "DetectionReview",
     "IntervalValidation",
     "ModelSelection",
+    "ObjectEvaluation",
     "SurfaceDice",
     "TensorBoardReview",
     "WeightAverage",

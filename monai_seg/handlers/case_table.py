@@ -61,7 +61,7 @@ class CaseTable:
         # A sampler that pads its ranks to one length gives some cases twice; each counts once.
         files, order = (each.tolist() for each in np.unique(np.array(files), return_index=True))
         tables = {name: values.cpu().double().numpy()[order] for name, values in engine.state.metric_details.items()}
-        groups = _groups(engine.data_loader.dataset.data, files)
+        groups = case_groups(engine.data_loader.dataset.data, files)
         for name, table in tables.items():
             _refuse_unnamed(name, table, self.class_names)
             means = _nanmean(_by_group(table, groups))
@@ -172,7 +172,7 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value  # JSON has no NaN
 
 
-def _groups(records: Sequence[dict], files: Sequence[str]) -> list[str]:
+def case_groups(records: Sequence[dict], files: Sequence[str]) -> list[str]:
     """Group of each case, as the datalist gives it; a case without one is a group of its own."""
     known = {first_image(record): str(record.get("group", first_image(record))) for record in records}
     return [known[file] for file in files]

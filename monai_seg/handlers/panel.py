@@ -17,7 +17,7 @@ LEGEND = (
 )
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 CLASS_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
-_TILE, _GAP, _HEAD = 240, 6, 26
+TILE, GAP, HEAD = 240, 6, 26
 
 
 def case_panel(
@@ -50,7 +50,7 @@ def case_panel(
     rows = []
     for name, each in _label_maps(arrays, class_names):
         rows += [_named(_row(planes, tile), name) for planes in _planes(each, size, tile)]
-    body = np.concatenate([np.pad(row, ((0, _GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
+    body = np.concatenate([np.pad(row, ((0, GAP), (0, 0), (0, 0)), constant_values=24) for row in rows])
     return np.concatenate([_heading(tile), body, _legend(tile, class_names)])
 
 
@@ -70,7 +70,7 @@ def _label_maps(arrays: list[np.ndarray], class_names: Sequence[str]) -> list[tu
 
 def _tile_size(image: np.ndarray) -> int:
     """Side of a tile in pixels: a picture may be twice as large as a plane of a volume, of which there are three."""
-    return _TILE if image.ndim == 4 else min(2 * _TILE, max(_TILE, *image.shape[1:]))
+    return TILE if image.ndim == 4 else min(2 * TILE, max(TILE, *image.shape[1:]))
 
 
 def _planes(arrays: list[np.ndarray], spacing: tuple[float, ...], tile: int) -> list[list[np.ndarray]]:
@@ -100,14 +100,14 @@ def _resized(array: np.ndarray, spacing: tuple[float, float], tile: int) -> np.n
 
 def _row(planes: list[np.ndarray], tile: int) -> np.ndarray:
     image, reference, prediction = planes
-    grey = _grey(image)
+    grey = grey_levels(image)
     tiles = [
         grey,
         _overlay(grey, reference[0], CLASS_COLOURS),
         _overlay(grey, prediction[0], CLASS_COLOURS),
         _overlay(grey, _error_kinds(reference[0], prediction[0]), tuple(colour for _, colour in LEGEND)),
     ]
-    return np.concatenate([_framed(each, tile) for each in tiles], axis=1)
+    return np.concatenate([framed(each, tile) for each in tiles], axis=1)
 
 
 def _named(row: np.ndarray, name: str) -> np.ndarray:
@@ -121,7 +121,7 @@ def _named(row: np.ndarray, name: str) -> np.ndarray:
     return np.array(picture)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def grey_levels(image: np.ndarray) -> np.ndarray:
     """Intensities from the 1st to the 99th percentile as 0 to 255, three channels last."""
     channels = image[:3] if image.shape[0] >= 3 else np.repeat(image[:1], 3, axis=0)
     low, high = np.percentile(channels, (1, 99))
@@ -147,27 +147,27 @@ def _overlay(grey: np.ndarray, labels: np.ndarray, colours: tuple[tuple[int, int
     return drawn.astype(np.uint8)
 
 
-def _framed(drawn: np.ndarray, tile: int) -> np.ndarray:
+def framed(drawn: np.ndarray, tile: int) -> np.ndarray:
     """The drawing in the middle of a square, with a gap to its right."""
     top, left = (tile - drawn.shape[0]) // 2, (tile - drawn.shape[1]) // 2
-    frame = np.full((tile, tile + _GAP, 3), 24, np.uint8)
+    frame = np.full((tile, tile + GAP, 3), 24, np.uint8)
     frame[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     return frame
 
 
 def _heading(tile: int) -> np.ndarray:
-    strip = Image.new("RGB", (len(HEADINGS) * (tile + _GAP), _HEAD), (24, 24, 24))
+    strip = Image.new("RGB", (len(HEADINGS) * (tile + GAP), HEAD), (24, 24, 24))
     draw = ImageDraw.Draw(strip)
     for column, text in enumerate(HEADINGS):
-        draw.text((column * (tile + _GAP) + 6, 5), text, fill=(235, 235, 235), font=ImageFont.load_default(14))
+        draw.text((column * (tile + GAP) + 6, 5), text, fill=(235, 235, 235), font=ImageFont.load_default(14))
     return np.array(strip)
 
 
 def _legend(tile: int, class_names: Sequence[str]) -> np.ndarray:
-    width = len(HEADINGS) * (tile + _GAP)
-    strip = Image.new("RGB", (width, _HEAD), (24, 24, 24))
+    width = len(HEADINGS) * (tile + GAP)
+    strip = Image.new("RGB", (width, HEAD), (24, 24, 24))
     classes = [(name, CLASS_COLOURS[index % len(CLASS_COLOURS)]) for index, name in enumerate(class_names)]
-    for left, entries in ((tile + _GAP + 6, classes), (width - 372, LEGEND)):
+    for left, entries in ((tile + GAP + 6, classes), (width - 372, LEGEND)):
         _entries(ImageDraw.Draw(strip), left, entries)
     return np.array(strip)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Events
 from monai.utils.enums import CommonKeys as Keys
@@ -134,10 +135,13 @@ class TensorBoardReview:
             file = case_files([sample])[0]
             if file not in chosen:
                 continue
-            reference = output[Keys.LABEL]
-            spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
-            picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing, self.class_names)
+            picture = self._picture(sample, output)
             self.writer.add_image(f"review/{stem(file)}", picture, trainer.state.iteration, dataformats="HWC")
+
+    def _picture(self, sample: Any, output: Any) -> np.ndarray:
+        reference = output[Keys.LABEL]
+        spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
+        return case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing, self.class_names)
 
     def _chosen(self) -> set[str]:
         files = [first_image(record) for record in self.evaluator.data_loader.dataset.data][:: world_size()]

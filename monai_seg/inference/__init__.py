@@ -1,7 +1,8 @@
 """From a trained network to masks on disk: weights, inputs, and predictions in the geometry of their inputs."""
 
 from monai_seg.inference.label_map_file import prediction_name, write_label_map
+from monai_seg.inference.object_files import ObjectFiles
 from monai_seg.inference.prediction_files import PredictionFiles
 from monai_seg.inference.weights import find_weights, load_weights
 
-__all__ = ["PredictionFiles", "find_weights", "load_weights", "prediction_name", "write_label_map"]
+__all__ = ["ObjectFiles", "PredictionFiles", "find_weights", "load_weights", "prediction_name", "write_label_map"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +68,15 @@ class PredictionFiles:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
-        engine.add_event_handler(Events.STARTED, self._refuse_collisions)
-        engine.add_event_handler(Events.STARTED, self._start_clock)
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
 
-    def _refuse_collisions(self, engine: Any) -> None:
+    def _start(self, engine: Any) -> None:
         files = [first_image(record) for record in engine.data_loader.dataset.data]
         self._apart = folders_apart(files, prediction_name)
-        taken: dict[tuple[str, str], str] = {}
-        for file in files:
-            other = taken.setdefault((self._apart[file], prediction_name(file)), file)
-            if other != file:
-                raise NameCollisionError(
-                    f"two inputs would get the same prediction {prediction_name(file)}\n"
-                    f"  first   {other}\n  second  {file}\n"
-                    "  mend   rename one of them, or take it out"
-                )
+        refuse_collisions(files, self._apart)
+        self._told_at = time.monotonic()
 
     def _write(self, engine: Any) -> None:
         for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
@@ -120,12 +112,30 @@ class PredictionFiles:
             self._told_at = time.monotonic()
             logger.info("%d of %d cases", engine.state.iteration, engine.state.epoch_length)
 
-    def _start_clock(self) -> None:
-        self._told_at = time.monotonic()
-
     def _draw(self, output: dict, path: Path) -> None:
         reference = output[Keys.LABEL]
         spacing = tuple(float(size) for size in reference.pixdim[: reference.ndim - 1])
         picture = case_panel(output[Keys.IMAGE], reference, output[Keys.PRED], spacing, self.class_names)
         with atomic_path(path) as temporary:
             Image.fromarray(picture).save(temporary)
+
+
+def refuse_collisions(files: Sequence[str], apart: Mapping[str, str]) -> None:
+    """Refuse inputs of which one's prediction would replace the other's.
+
+    Args:
+        files: the inputs.
+        apart: folder of each one's prediction, see `folders_apart`.
+
+    Raises:
+        NameCollisionError: two predictions would be one file.
+    """
+    taken: dict[tuple[str, str], str] = {}
+    for file in files:
+        other = taken.setdefault((apart[file], prediction_name(file)), file)
+        if other != file:
+            raise NameCollisionError(
+                f"two inputs would get the same prediction {prediction_name(file)}\n"
+                f"  first   {other}\n  second  {file}\n"
+                "  mend   rename one of them, or take it out"
+            )

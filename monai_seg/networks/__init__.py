@@ -8,15 +8,20 @@ from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from monai_seg.networks.encoder import ResNetEncoder
+    from monai_seg.networks.feature_pyramid import FeaturePyramid, SmallResNet
+    from monai_seg.networks.mask_rcnn import MaskRCNN
     from monai_seg.networks.pretrained import PretrainedWeights, load_pretrained, read_pretrained
     from monai_seg.networks.resnet_unet import ResNet50UNet
     from monai_seg.networks.unet_plus_plus import UNetPlusPlus
     from monai_seg.networks.weight_errors import WeightsMismatchError, WeightsUnavailableError
 
 _HOMES = {
+    "FeaturePyramid": "feature_pyramid",
+    "MaskRCNN": "mask_rcnn",
     "PretrainedWeights": "pretrained",
     "ResNet50UNet": "resnet_unet",
     "ResNetEncoder": "encoder",
+    "SmallResNet": "feature_pyramid",
     "UNetPlusPlus": "unet_plus_plus",
     "WeightsMismatchError": "weight_errors",
     "WeightsUnavailableError": "weight_errors",
@@ -25,9 +30,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "FeaturePyramid",
+    "MaskRCNN",
     "PretrainedWeights",
     "ResNet50UNet",
     "ResNetEncoder",
+    "SmallResNet",
     "UNetPlusPlus",
     "WeightsMismatchError",
     "WeightsUnavailableError",

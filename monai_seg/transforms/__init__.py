@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from monai_seg.transforms.face_shadow import FaceShadow
     from monai_seg.transforms.face_shadow_fixed import FaceShadowd
     from monai_seg.transforms.face_shadow_random import FaceShadowRanges, RandFaceShadow, RandFaceShadowd
+    from monai_seg.transforms.instance_aware import InstanceAwared
+    from monai_seg.transforms.load_instances import LoadInstancesd, RemoveCrowdd
+    from monai_seg.transforms.mask_boxes import masks_to_boxes
     from monai_seg.transforms.median_blur import MedianBlur, MedianBlurd
+    from monai_seg.transforms.restore_instances import RestoreInstancesd
 
 _HOMES = {
     "ClassMasks": "class_masks",
@@ -27,11 +31,16 @@ _HOMES = {
     "FaceShadow": "face_shadow",
     "FaceShadowRanges": "face_shadow_random",
     "FaceShadowd": "face_shadow_fixed",
+    "InstanceAwared": "instance_aware",
+    "LoadInstancesd": "load_instances",
     "MedianBlur": "median_blur",
     "MedianBlurd": "median_blur",
     "RandDihedrald": "dihedral",
     "RandFaceShadow": "face_shadow_random",
     "RandFaceShadowd": "face_shadow_random",
+    "RemoveCrowdd": "load_instances",
+    "RestoreInstancesd": "restore_instances",
+    "masks_to_boxes": "mask_boxes",
 }
 
 __all__ = [
@@ -45,11 +54,16 @@ __all__ = [
     "FaceShadow",
     "FaceShadowRanges",
     "FaceShadowd",
+    "InstanceAwared",
+    "LoadInstancesd",
     "MedianBlur",
     "MedianBlurd",
     "RandDihedrald",
     "RandFaceShadow",
     "RandFaceShadowd",
+    "RemoveCrowdd",
+    "RestoreInstancesd",
+    "masks_to_boxes",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
