@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,7 @@ def encode_masks(mask: torch.Tensor) -> list[Code]:
     from pycocotools import mask as coco_mask
 
     values = (mask.as_tensor() if hasattr(mask, "as_tensor") else mask).detach().cpu().numpy() != 0
-    flat = values.reshape(len(values), values.shape[1], -1).view(np.uint8)
+    flat = values.reshape(len(values), values.shape[1], math.prod(values.shape[2:])).view(np.uint8)
     return [coco_mask.encode(np.asfortranarray(each)) for each in flat]
 
 

@@ -29,6 +29,7 @@ class Matches:
     """The found objects of one class in all images, the best first, and whether each is right.
 
     Attributes:
+        label: index of the class.
         thresholds: overlaps (IoU) from which a pair counts, ``(T,)``.
         scores: of the found objects, ``(D,)``, falling.
         image: index of the image of each, ``(D,)``.
@@ -39,6 +40,7 @@ class Matches:
         references: annotated objects to be found in each image, ``(I,)``.
     """
 
+    label: int
     thresholds: np.ndarray
     scores: np.ndarray
     image: np.ndarray
@@ -214,6 +216,7 @@ def _joined(evaluation: Any, images: Sequence[ImageObjects], thresholds: np.ndar
         overlaps.append(_overlap(evaluation, number, partner))
     falling = np.argsort(-np.concatenate(scores), kind="stable")
     return Matches(
+        evaluation.label,
         thresholds,
         np.concatenate(scores)[falling],
         np.concatenate(image)[falling],

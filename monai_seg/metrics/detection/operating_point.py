@@ -69,21 +69,34 @@ def image_table(images: Sequence[ImageObjects], matches: Matches, label: int, th
 
 
 def object_table(images: Sequence[ImageObjects], matches: Matches, threshold: float) -> list[dict[str, object]]:
-    """One row for each object found with at least this score, or missed: image, score, and what it is."""
+    """One row for each object that is found with at least this score, or missed.
+
+    Args:
+        images: all of them.
+        matches: of one class in them.
+        threshold: lowest score.
+
+    Returns:
+        ``case``; ``kind``, which is matched, false or missed; ``score``; ``reference``, the number of the annotated
+        object within its image, from 0; ``iou`` with it. What is undefined is None.
+    """
     at, rows = matches.at(0.5), []
     kept = np.flatnonzero((matches.scores >= threshold) & ~matches.ignored[at])
+    found: set[tuple[int, int]] = set()
     for index in kept:
-        right = bool(matches.right[at, index])
-        rows.append(
-            {
-                "case": images[matches.image[index]].name,
-                "kind": "matched" if right else "false",
-                "score": float(matches.scores[index]),
-                "reference": int(matches.matched[at, index]) if right else None,
-                "iou": float(matches.iou[at, index]) if right else None,
-            }
-        )
-    return sorted(rows, key=lambda row: (str(row["case"]), -float(str(row["score"]))))
+        image, partner = int(matches.image[index]), int(matches.matched[at, index])
+        row: dict[str, object] = {"case": images[image].name, "kind": "false", "score": float(matches.scores[index])}
+        row |= {"reference": None, "iou": None}
+        if partner >= 0:
+            found.add((image, partner))
+            row |= {"kind": "matched", "reference": partner, "iou": float(matches.iou[at, index])}
+        rows.append((image, -float(matches.scores[index]), row))
+    for image, item in enumerate(images):
+        for number in np.flatnonzero((item.reference_labels == matches.label) & ~item.crowd):
+            if (image, int(number)) not in found:
+                missed = {"case": item.name, "kind": "missed", "score": None, "reference": int(number), "iou": None}
+                rows.append((image, 1.0, missed))
+    return [row for _, _, row in sorted(rows, key=lambda each: each[:2])]
 
 
 def _union_overlap(image: ImageObjects, label: int, threshold: float) -> tuple[float, float]:
