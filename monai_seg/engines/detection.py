@@ -15,16 +15,30 @@ from monai.utils.enums import CommonKeys as Keys
 
 from monai_seg.engines.evaluator import Evaluator
 from monai_seg.engines.precision import bare
-from monai_seg.engines.trainer import Trainer
+from monai_seg.engines.trainer import Trainer, case_files
 
 LOSSES = "losses"
 _TARGET_KEYS = ("box", "label", "mask")
 
 
+class NonFiniteImageError(ValueError):
+    """An image holds NaN or infinite values, in its file or since a transform."""
+
+
 def prepare_images(
     batch: Sequence[Mapping[str, Any]], device: torch.device, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[list[torch.Tensor], None]:
-    """Bring the images of a list of samples to a device; their objects, if known, are for the metrics to look at."""
+    """Bring the images of a list of samples to a device; their objects, if known, are for the metrics to look at.
+
+    Raises:
+        NonFiniteImageError: an image holds NaN or infinite values. The network would know its place in the batch alone.
+    """
+    broken = [sample for sample in batch if not bool(torch.isfinite(sample[Keys.IMAGE]).all())]
+    if broken:
+        raise NonFiniteImageError(
+            f"{', '.join(case_files(broken)) or 'an image'} holds NaN or infinite values\n"
+            "  mend   run `monai-seg check` on the data; where the file is sound, look at the transforms of intensities"
+        )
     return [sample[Keys.IMAGE].to(device=device, non_blocking=non_blocking, **kwargs) for sample in batch], None
 
 
@@ -37,8 +51,10 @@ def prepare_instances(
         batch: samples with ``image``, ``box``, ``label`` and ``mask``, see `LoadInstancesd`.
         device: where to.
         non_blocking, kwargs: of ``torch.Tensor.to``.
-    """
 
+    Raises:
+        NonFiniteImageError: see `prepare_images`.
+    """
     images, _ = prepare_images(batch, device, non_blocking, **kwargs)
     place = {"device": device, "non_blocking": non_blocking, **kwargs}
     return images, [{key: sample[key].to(**place) for key in _TARGET_KEYS} for sample in batch]
@@ -72,6 +88,7 @@ class DetectionTrainer(Trainer):
     Raises:
         ValueError: in the first step: a weight is given for a loss that the network does not have.
         NonFiniteLossError: a loss became NaN or infinite.
+        NonFiniteImageError: an image holds such values.
     """
 
     def __init__(
