@@ -24,6 +24,11 @@ class DetectionReview(TensorBoardReview):
 
     _terms: dict[str, list[torch.Tensor]]
 
+    def attach(self, engine: Any) -> None:
+        """Attach to the trainer."""
+        self._terms = {}  # a resumed run may begin with the end of an epoch
+        super().attach(engine)
+
     def _begin_epoch(self) -> None:
         super()._begin_epoch()
         self._terms = {}
