@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from bundle_helpers import FinishedRun, trained_and_evaluated
+from bundle_helpers import FinishedRun, load, run, trained_and_evaluated
 from bundle_tasks import BUILDING, FACE, HIPPOCAMPUS, MEMBRANE, TASKS, Task, short_name
+from instance_task import INSTANCES
 
 CASES = 8
 
@@ -87,3 +90,28 @@ def finished_runs(tmp_path_factory):
 def finished(task, finished_runs) -> FinishedRun:
     """The finished run of each bundle in turn; leave it as it is."""
     return finished_runs(task)
+
+
+@pytest.fixture(scope="session")
+def instances(tmp_path_factory) -> Task:
+    """The bundle of instances, whose cases are not pairs of files as those of `task` are."""
+    return INSTANCES.on(INSTANCES.write(tmp_path_factory.mktemp("instances"), 12))
+
+
+@pytest.fixture(scope="session")
+def trained_instances(instances, tmp_path_factory) -> FinishedRun:
+    """Two epochs; leave it as it is."""
+    path = tmp_path_factory.mktemp("runs") / instances.name
+    run(instances, "training", run_dir=str(path))
+    return FinishedRun(instances, path)
+
+
+@pytest.fixture(scope="session")
+def found_instances(trained_instances, tmp_path_factory) -> FinishedRun:
+    """The same run evaluated. Such a network is sure of nothing, so all that it finds is taken."""
+    path = Path(shutil.copytree(trained_instances.path, tmp_path_factory.mktemp("evaluated") / "run"))
+    best = load(path / "checkpoints" / "best.pt")
+    best["model"]["score_threshold"].fill_(0.0)
+    torch.save(best, path / "checkpoints" / "best.pt")
+    run(trained_instances.task, "evaluating", run_dir=str(path))
+    return FinishedRun(trained_instances.task, path)
