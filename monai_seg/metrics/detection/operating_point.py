@@ -94,7 +94,8 @@ def object_table(images: Sequence[ImageObjects], matches: Matches, threshold: fl
     for image, item in enumerate(images):
         for number in np.flatnonzero((item.reference_labels == matches.label) & ~item.crowd):
             if (image, int(number)) not in found:
-                missed = {"case": item.name, "kind": "missed", "score": None, "reference": int(number), "iou": None}
+                missed: dict[str, object] = {"case": item.name, "kind": "missed", "reference": int(number)}
+                missed |= {"score": None, "iou": None}
                 rows.append((image, 1.0, missed))
     return [row for _, _, row in sorted(rows, key=lambda each: each[:2])]
 
