@@ -191,7 +191,11 @@ def _opened(bundle: Path, **overrides: Any) -> Any:
         )
     kind = workflow.parser.get(f"{_PREDICTION}#type", "nothing")
     if kind != "image" or "inferring" not in workflow.parser:
-        raise BundleError(f"{bundle} predicts no label maps: its metadata.json says that it gives {kind}")
+        raise BundleError(
+            f"{bundle} predicts no label maps: its metadata.json says that it gives {kind}\n"
+            f"  mend   run what it does give: python -m monai.bundle run inferring --config_file {bundle}/configs/"
+            "inference.yaml --dataset_dir IMAGES"
+        )
     return workflow
 
 
