@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundle_helpers import load, refused, rows, run, sections, stem
+from bundle_helpers import load, refused, rows, run, sections, stem, workflow
 from bundle_tasks import array
 from instance_task import SLICES_OF_A_PATIENT, objects_by_image, union
+from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_seg.data import DataError, check
 from monai_seg.engines import RunFolderError
+from monai_seg.inference.bundle_workflow import BundleError, BundleWorkflow
+from monai_seg.transforms.mask_boxes import masks_to_boxes
 
 MEASURES = [
     "ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", "box_ap", "box_ap50", "froc", "precision",
@@ -62,6 +65,39 @@ def test_table_agrees_with_the_objects_on_disk(found_instances):
             assert row["dice"] == ""
         seen += len(found[row["case"]])
     assert seen > 0
+
+
+class Threshold(torch.nn.Module):
+    """Finds what is bright: the objects of the tests' data, in the pixels of the image that it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("score_threshold", torch.tensor(0.5))
+
+    def forward(self, images):
+        return [self._objects(image[0].numpy()) for image in images]
+
+    def _objects(self, image: np.ndarray) -> dict[str, torch.Tensor]:
+        numbers, count = ndimage.label(ndimage.gaussian_filter(image, 1.0) > 0.4)
+        mask = torch.from_numpy((numbers == np.arange(1, count + 1)[:, None, None]).astype(np.uint8))
+        return {
+            "box": masks_to_boxes(mask),
+            "label": torch.zeros(count, dtype=torch.int64),
+            "label_scores": torch.ones(count),
+            "mask": mask,
+        }
+
+
+def test_what_is_found_in_the_resized_image_lies_where_it_is_in_the_file(found_instances, tmp_path):
+    """Brought back exactly once: a shift of a pixel would cost a tenth of the overlap."""
+    path = shutil.copytree(found_instances.path, tmp_path / "run")
+    bundle = workflow(found_instances.task, "evaluating", run_dir=str(path))
+    evaluator = bundle.parser.get_parsed_content("evaluate#evaluator")
+    evaluator.network = Threshold()
+    bundle.run()
+    assert evaluator.state.metrics["ap50"] == evaluator.state.metrics["box_ap50"] == 1
+    assert evaluator.state.metrics["ap75"] == evaluator.state.metrics["froc"] == 1
+    assert evaluator.state.metrics["dice"] > 0.95
 
 
 def test_list_of_objects_agrees_with_the_table(found_instances):
@@ -143,6 +179,11 @@ def test_what_was_found_is_a_data_set_again(found_instances, tmp_path):
     report = check(tmp_path, class_names=["tumor"])
     assert report.is_sound, report.faults
     assert report.counts["cases"] == len(tests)
+
+
+def test_label_maps_of_classes_are_not_what_it_gives(instances, found_instances):
+    with pytest.raises(BundleError, match=r"gives object\n  mend   run what it does give: .* run inferring"):
+        BundleWorkflow(instances.root, [found_instances.path])
 
 
 def test_one_file_is_input_enough(found_instances, tmp_path):
