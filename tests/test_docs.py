@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
     REPOSITORY / "README.md",
-    *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict")),
+    *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict", "instances")),
     *sorted(REPOSITORY.glob("bundles/*/docs/README.md")),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -25,7 +25,9 @@ BUNDLES = {
     "membrane": ("cells", FEW_FEATURES),
     "face": ("faces", ["--network_def#encoder", "resnet18", "--image_size", "[64,64]"]),
     "building": ("aerial", FEW_FEATURES),
+    "brain_tumor": ("slices", ["--network_def#fpn_channels", "8", "--image_size", "64"]),
 }
+OF_PAGE = {"instances": "brain_tumor"}  # whose data a command without the name of a bundle takes
 FOLDERS = {"volumes": ("imagesTr", "labelsTr"), "faces": ("images",)}
 MOST_CASES = 20
 # These run the suite itself, or belong to the shell of the reader.
@@ -46,6 +48,9 @@ def desk(tmp_path_factory):
     shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
     for kind, _ in BUNDLES.values():
         source = Path(sample_data(kind))
+        if kind == "slices":  # whose names are in a file
+            shutil.copytree(source, folder / kind)
+            continue
         for part in FOLDERS.get(kind, ("images", "masks")):
             (folder / kind / part).mkdir(parents=True)
             files = sorted((source / part).iterdir())[: 8 if kind == "volumes" else MOST_CASES]
@@ -54,8 +59,9 @@ def desk(tmp_path_factory):
     return folder
 
 
-def prepared(command: str, desk: Path) -> list[str]:
-    kind, tiny = next((found for name, found in BUNDLES.items() if name in command), BUNDLES["membrane"])
+def prepared(command: str, desk: Path, page: Path) -> list[str]:
+    assumed = BUNDLES[OF_PAGE.get(page.stem, "membrane")]
+    kind, tiny = next((found for name, found in BUNDLES.items() if name in command), assumed)
     words = [word.replace("DATA", str(desk / kind)) for word in shlex.split(command)]
     if words[0] == "scripts/demo":
         return [str(REPOSITORY / "scripts" / "demo"), "5"]
@@ -87,7 +93,7 @@ def test_commands_of_a_page_run(page, desk):
     for command in commands_of(page):
         if "runs/mine" in command and page.stem != "train" and not run.exists():
             pytest.fail("the page on training comes first and makes runs/mine")
-        words = prepared(command, desk)
+        words = prepared(command, desk, page)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(words, cwd=desk, capture_output=True, text=True, timeout=400, env=environment)
         shown.append(f"$ {command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}")
