@@ -100,6 +100,28 @@ def test_what_is_found_in_the_resized_image_lies_where_it_is_in_the_file(found_i
     assert evaluator.state.metrics["dice"] > 0.95
 
 
+class Boxes(Threshold):
+    """Finds the same and has no masks, as RetinaNet."""
+
+    def _objects(self, image: np.ndarray) -> dict[str, torch.Tensor]:
+        return {name: value for name, value in super()._objects(image).items() if name != "mask"}
+
+
+def test_a_network_without_masks_is_judged_by_its_boxes(found_instances, tmp_path):
+    path = Path(shutil.copytree(found_instances.path, tmp_path / "run"))
+    shutil.rmtree(path / "predictions")
+    bundle = workflow(found_instances.task, "evaluating", run_dir=str(path))
+    evaluator = bundle.parser.get_parsed_content("evaluate#evaluator")
+    evaluator.network = Boxes()
+    bundle.run()
+    assert evaluator.state.metrics["ap50"] == evaluator.state.metrics["box_ap50"] == 1
+    assert [each.name for each in (path / "predictions").iterdir()] == ["objects.json"]
+    content = json.loads((path / "predictions" / "objects.json").read_text())
+    assert content["annotations"]
+    assert not any("segmentation" in each for each in content["annotations"])
+    assert {row["dice"] for row in rows(path / "metrics")} == {""}
+
+
 def test_list_of_objects_agrees_with_the_table(found_instances):
     with (found_instances.path / "metrics" / "objects.csv").open(newline="") as file:
         objects = list(csv.DictReader(file))
