@@ -46,7 +46,7 @@ def test_there_are_shipped_configurations():
         ("validate#inferrer", r"^unknown key 'validate#inferrer': did you mean 'inferer'\?$"),
         (
             "train#trainer#max_epoch",
-            r"'train#trainer#max_epoch' of monai_seg.engines.Trainer: did you mean 'max_epochs'",
+            r"'train#trainer#max_epoch' of monai_seg.engines.(Detection)?Trainer: did you mean 'max_epochs'",
         ),
         (
             "train#dataset#cacherate",
@@ -70,6 +70,7 @@ def test_a_slip_in_an_override_is_refused_with_the_nearest_key(file, key, messag
         ("building", "loss#loss#gama", "of monai_seg.losses.FocalDiceLoss: did you mean 'gamma'"),
         ("face", "network_def#encode", "of monai_seg.networks.ResNet50UNet: did you mean 'encoder'"),
         ("face", "shadow_ranges#penumbr", "of monai_seg.transforms.FaceShadowRanges: did you mean 'penumbra'"),
+        ("brain_tumor", "network_def#anchor_size", "of monai_seg.networks.MaskRCNN: did you mean 'anchor_sizes'"),
     ],
 )
 def test_a_slip_in_an_argument_is_refused_with_the_nearest_one(bundle, key, message):
