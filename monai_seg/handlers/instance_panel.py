@@ -1,18 +1,42 @@
-"""One picture of the objects of an image: annotated ones beside found ones, outlined, with their classes and scores."""
+"""One picture of the objects of an image: annotated and found ones outlined in two colours, with class and score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from monai_seg.handlers.outlines import DARK, LIGHT, Colour, OutlineDrawing
 from monai_seg.handlers.panel import CLASS_COLOURS, GAP, HEAD, framed, grey_levels
+from monai_seg.transforms.mask_boxes import masks_to_boxes
 
-_TILE = 384
-_BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
-_ANNOTATED = (86, 180, 233)
+FOUND, ANNOTATED = CLASS_COLOURS[0], CLASS_COLOURS[1]
+_TILE, _LARGEST_TILE = 480, 1024  # small images are enlarged, large ones shrunk
+
+
+@dataclass
+class _Objects:
+    """Objects as arrays; without masks where only boxes are known."""
+
+    masks: np.ndarray | None
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    crowd: np.ndarray
+
+    def chosen(self, kept: np.ndarray) -> _Objects:
+        masks = None if self.masks is None else self.masks[kept]
+        return _Objects(masks, self.boxes[kept], self.labels[kept], self.scores[kept], self.crowd[kept])
+
+    def planes(self, depth: int) -> np.ndarray:
+        """Which planes of the last axis of a volume each object cuts, ``(N, depth)``."""
+        if self.masks is not None:
+            return np.asarray(self.masks.any(axis=(1, 2)))
+        middle = np.arange(depth) + 0.5
+        return (self.boxes[:, 2:3] <= middle) & (middle < self.boxes[:, 5:6])
 
 
 def instance_panel(
@@ -21,103 +45,131 @@ def instance_panel(
     prediction: Mapping[str, torch.Tensor],
     class_names: Sequence[str] = (),
     score_threshold: float = 0.0,
+    spacing: tuple[float, ...] | None = None,
 ) -> np.ndarray:
-    """Draw the outlines of annotated objects (blue) and of found ones (by class) side by side.
+    """Draw the image, and beside it the outlines of annotated objects (blue) and of found ones (orange, with boxes).
+
+    Crowds are dashed. Captions of the best scores are set first; those that would hide another one are left out.
 
     Args:
         image: intensities, any range; grey or the first three channels.
-        reference: ``mask`` and ``label``, see `LoadInstancesd`; None draws what was found alone.
-        prediction: ``mask`` (or only ``box``), ``label`` and ``label_scores``.
-        class_names: written beside the score where there are several.
+        reference: ``mask`` or ``box``, ``label`` and perhaps ``crowd``, see `LoadInstancesd`; None draws what was found
+            alone.
+        prediction: ``mask`` or ``box`` or both, ``label`` and ``label_scores``.
+        class_names: written at the objects.
         score_threshold: found objects below it are left out.
+        spacing: size of a voxel along each axis, so that planes keep their proportions; 1 if None.
 
     Shape:
-        image ``(C, H, W)`` or ``(C, H, W, D)``; masks ``(N, H, W[, D])``. Gives ``(rows, columns, 3)``, uint8. Of a
-        volume the plane that cuts most objects is shown.
+        image ``(C, H, W)`` or ``(C, H, W, D)``; masks ``(N, H, W[, D])``, boxes ``(N, 4)`` or ``(N, 6)``. Gives
+        ``(rows, columns, 3)``, uint8. Of a volume the plane of the last axis that cuts most objects is shown, the
+        middle one where there are several, as radiologists see it.
     """
     picture = _plain(image)
-    annotated = None if reference is None else _plain(reference["mask"])
-    kept = _plain(prediction["label_scores"]) >= score_threshold
-    found = _found_masks(prediction, picture.shape[1:])[kept]
+    found = _objects(prediction)
+    found = found.chosen(found.scores >= score_threshold)
+    found = found.chosen(np.argsort(-found.scores, kind="stable"))
+    annotated = None if reference is None else _objects(reference)
+    counts, size = _counts(annotated, found, score_threshold), tuple(spacing or (1.0,) * (picture.ndim - 1))
     if picture.ndim == 4:
-        plane = _fullest_plane([each for each in (annotated, found) if each is not None], picture.shape[-1])
-        picture, found = picture[..., plane], found[..., plane]
-        annotated = None if annotated is None else annotated[..., plane]
-    scale = _TILE / max(picture.shape[1:])
-    size = (max(1, round(picture.shape[2] * scale)), max(1, round(picture.shape[1] * scale)))  # columns, rows
-    base = Image.fromarray(grey_levels(picture)).resize(size, Image.Resampling.BILINEAR)
-    tiles, headings = [np.array(base)], ["input"]
+        depth = picture.shape[-1]
+        plane = _fullest_plane([each for each in (annotated, found) if each is not None], depth)
+        counts += f", plane {plane + 1} of {depth}"
+        picture = _upright(picture[..., plane])
+        found, size = _in_plane(found, plane, picture.shape[1], depth), (size[1], size[0])
+        annotated = None if annotated is None else _in_plane(annotated, plane, picture.shape[1], depth)
+    base, scale = _base(picture, (size[0], size[1]))
+    drawing = OutlineDrawing(base, scale)
     if annotated is not None:
-        tiles.append(_outlined(base, annotated, [_ANNOTATED] * len(annotated), [""] * len(annotated)))
-        headings.append(_counted("annotated", annotated))
-    labels = _plain(prediction["label"])[kept]
-    scores = _plain(prediction["label_scores"])[kept]
-    colours = [CLASS_COLOURS[int(label) % len(CLASS_COLOURS)] for label in labels]
-    tiles.append(_outlined(base, found, colours, _captions(labels, scores, class_names)))
-    headings.append(_counted("found", found))
-    body = np.concatenate([framed(tile, _TILE) for tile in tiles], axis=1)
-    return np.concatenate([_heading(headings), body])
+        _draw(drawing, annotated, ANNOTATED)
+    _draw(drawing, found, FOUND, with_boxes=True)
+    _write(drawing, found, FOUND, class_names, scores=True)
+    if annotated is not None and len(class_names) > 1:
+        _write(drawing, annotated, ANNOTATED, class_names, scores=False)
+    tile = max(base.shape[:2])
+    body = np.concatenate([framed(each, tile) for each in (base, drawing.finish())], axis=1)
+    entries = [("found", FOUND)]
+    if annotated is not None:
+        entries.insert(0, ("annotated (crowds dashed)" if annotated.crowd.any() else "annotated", ANNOTATED))
+    return np.concatenate([_strip(tile, ["input", counts]), body, _strip(tile, [], entries)])
 
 
 def _plain(values: torch.Tensor) -> np.ndarray:
     return np.asarray(torch.as_tensor(values).detach().cpu())
 
 
-def _found_masks(prediction: Mapping[str, torch.Tensor], size: tuple[int, ...]) -> np.ndarray:
-    """Masks, or filled boxes of a network without masks."""
-    if "mask" in prediction:
-        return _plain(prediction["mask"])
-    boxes = _plain(prediction["box"])
-    filled = np.zeros((len(boxes), *size), np.uint8)
-    for place, box in zip(filled, boxes.round().astype(int), strict=True):
-        place[tuple(slice(low, high) for low, high in zip(box[: len(size)], box[len(size) :], strict=True))] = 1
-    return filled
+def _objects(given: Mapping[str, torch.Tensor]) -> _Objects:
+    labels = _plain(given["label"])
+    masks = _plain(given["mask"]) != 0 if "mask" in given else None
+    boxes = given["box"] if masks is None or "box" in given else masks_to_boxes(torch.from_numpy(masks))
+    return _Objects(
+        masks,
+        _plain(boxes).astype(float),
+        labels,
+        _plain(given["label_scores"]) if "label_scores" in given else np.ones(len(labels)),
+        _plain(given["crowd"]).astype(bool) if "crowd" in given else np.zeros(len(labels), bool),
+    )
 
 
-def _fullest_plane(masks: Sequence[np.ndarray], depth: int) -> int:
-    counts = sum((each.any(axis=(1, 2)).sum(axis=0) for each in masks), np.zeros(depth))
-    best = np.flatnonzero(counts == counts.max())
+def _counts(annotated: _Objects | None, found: _Objects, score_threshold: float) -> str:
+    least = f" (score {score_threshold:.2f} or more)" if score_threshold > 0 else ""
+    known = "" if annotated is None else f"{len(annotated.labels)} annotated, "
+    return f"{known}{len(found.labels)} found{least}"
+
+
+def _fullest_plane(objects: Sequence[_Objects], depth: int) -> int:
+    cut = sum((each.planes(depth).sum(axis=0) for each in objects), np.zeros(depth))
+    best = np.flatnonzero(cut == cut.max())
     return int(best[len(best) // 2])
 
 
-def _outlined(
-    base: Image.Image, masks: np.ndarray, colours: Sequence[tuple[int, int, int]], captions: Sequence[str]
-) -> np.ndarray:
-    from skimage.segmentation import find_boundaries
-
-    drawn, places = np.array(base), []
-    for mask, colour in zip(masks, colours, strict=True):
-        large = np.array(
-            Image.fromarray((mask > 0).astype(np.uint8) * 255).resize(base.size, Image.Resampling.BILINEAR)
-        )
-        drawn[find_boundaries(large >= 128, mode="thick")] = colour
-        inside = np.argwhere(large >= 128)
-        places.append(inside.min(axis=0) if len(inside) else None)
-    picture = Image.fromarray(drawn)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
-    for place, colour, caption in zip(places, colours, captions, strict=True):
-        if place is None or not caption:
-            continue
-        width = pen.textlength(caption, font=font) + 6
-        left = min(max(0, int(place[1])), max(0, base.width - int(width)))
-        top = max(0, int(place[0]) - 17)
-        pen.rectangle((left, top, left + width, top + 15), fill=_BACKGROUND)
-        pen.text((left + 3, top), caption, fill=colour, font=font)
-    return np.array(picture)
+def _in_plane(objects: _Objects, plane: int, width: int, depth: int) -> _Objects:
+    """The objects that a plane cuts, as objects of a picture."""
+    kept = objects.chosen(objects.planes(depth)[:, plane])
+    first, second, _, first_end, second_end, _ = kept.boxes.reshape(-1, 6).T
+    boxes = np.stack([width - second_end, first, width - second, first_end], axis=1)
+    return replace(kept, masks=None if kept.masks is None else _upright(kept.masks[..., plane]), boxes=boxes)
 
 
-def _captions(labels: np.ndarray, scores: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    named = [f"{class_names[int(label)]} " if len(class_names) > 1 else "" for label in labels]
-    return [f"{name}{score:.2f}" for name, score in zip(named, scores, strict=True)]
+def _upright(planes: np.ndarray) -> np.ndarray:
+    """Transposed and turned upside down, so that axial planes look as radiologists see them."""
+    return planes.swapaxes(1, 2)[:, ::-1]
 
 
-def _counted(word: str, masks: np.ndarray) -> str:
-    return f"{word}: {len(masks)} object{'' if len(masks) == 1 else 's'}"
+def _base(picture: np.ndarray, spacing: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
+    """The image to draw on, with square pixels, and how many of its pixels are one of the image."""
+    height, width = picture.shape[1] * spacing[0], picture.shape[2] * spacing[1]
+    zoom = min(max(_TILE, max(picture.shape[1:])), _LARGEST_TILE) / max(height, width)
+    rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
+    base = Image.fromarray(grey_levels(picture)).resize((columns, rows), Image.Resampling.BICUBIC)
+    return np.array(base), (rows / picture.shape[1], columns / picture.shape[2])
 
 
-def _heading(headings: Sequence[str]) -> np.ndarray:
-    strip = Image.new("RGB", (len(headings) * (_TILE + GAP), HEAD), _BACKGROUND)
-    draw = ImageDraw.Draw(strip)
+def _draw(drawing: OutlineDrawing, objects: _Objects, colour: Colour, with_boxes: bool = False) -> None:
+    for index in reversed(range(len(objects.labels))):  # the best on top
+        if with_boxes or objects.masks is None:
+            drawing.box(objects.boxes[index], colour)
+        if objects.masks is not None:
+            drawing.outline(objects.masks[index], colour, dashed=bool(objects.crowd[index]))
+
+
+def _write(
+    drawing: OutlineDrawing, objects: _Objects, colour: Colour, class_names: Sequence[str], scores: bool
+) -> None:
+    for box, label, score in zip(objects.boxes, objects.labels, objects.scores, strict=True):
+        name = class_names[int(label)] if int(label) < len(class_names) else f"class {int(label)}"
+        drawing.caption(box, f"{name} {score:.2f}" if scores else name, colour)
+
+
+def _strip(tile: int, headings: Sequence[str], entries: Sequence[tuple[str, Colour]] = ()) -> np.ndarray:
+    """A line of text as wide as the panel: headings of its columns, or the legend of its second one."""
+    strip = Image.new("RGB", (2 * (tile + GAP), HEAD), DARK)
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(14)
     for column, text in enumerate(headings):
-        draw.text((column * (_TILE + GAP) + 6, 5), text, fill=_TEXT, font=ImageFont.load_default(14))
+        pen.text((column * (tile + GAP) + 6, 4), text, fill=LIGHT, font=font)
+    left = tile + GAP + 6
+    for text, colour in entries:
+        pen.rectangle((left, 11, left + 17, 14), fill=colour)
+        pen.text((left + 24, 4), text, fill=LIGHT, font=font)
+        left += 40 + int(pen.textlength(text, font=font))
     return np.array(strip)
