@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from monai_seg.transforms.face_shadow import FaceShadow
     from monai_seg.transforms.face_shadow_fixed import FaceShadowd
     from monai_seg.transforms.face_shadow_random import FaceShadowRanges, RandFaceShadow, RandFaceShadowd
-    from monai_seg.transforms.instance_aware import InstanceAwared
+    from monai_seg.transforms.instance_aware import InstanceAwared, RandInstanceAwared
+    from monai_seg.transforms.instance_crop import RandCropInstancesd
     from monai_seg.transforms.load_instances import LoadInstancesd, RemoveCrowdd
     from monai_seg.transforms.mask_boxes import masks_to_boxes
     from monai_seg.transforms.median_blur import MedianBlur, MedianBlurd
     from monai_seg.transforms.restore_instances import RestoreInstancesd
+    from monai_seg.transforms.visible_instances import MasksToBoxesd
 
 _HOMES = {
     "ClassMasks": "class_masks",
@@ -33,11 +35,14 @@ _HOMES = {
     "FaceShadowd": "face_shadow_fixed",
     "InstanceAwared": "instance_aware",
     "LoadInstancesd": "load_instances",
+    "MasksToBoxesd": "visible_instances",
     "MedianBlur": "median_blur",
     "MedianBlurd": "median_blur",
+    "RandCropInstancesd": "instance_crop",
     "RandDihedrald": "dihedral",
     "RandFaceShadow": "face_shadow_random",
     "RandFaceShadowd": "face_shadow_random",
+    "RandInstanceAwared": "instance_aware",
     "RemoveCrowdd": "load_instances",
     "RestoreInstancesd": "restore_instances",
     "masks_to_boxes": "mask_boxes",
@@ -56,11 +61,14 @@ __all__ = [
     "FaceShadowd",
     "InstanceAwared",
     "LoadInstancesd",
+    "MasksToBoxesd",
     "MedianBlur",
     "MedianBlurd",
+    "RandCropInstancesd",
     "RandDihedrald",
     "RandFaceShadow",
     "RandFaceShadowd",
+    "RandInstanceAwared",
     "RemoveCrowdd",
     "RestoreInstancesd",
     "masks_to_boxes",
