@@ -74,6 +74,12 @@ class PlacedMask:
             PlacedMask(tuple(a - b for a, b in zip(part.corner, first, strict=True)), part.pixels).paste(pixels, True)
         return PlacedMask(first, pixels)
 
+    def thinned(self, step: int) -> PlacedMask:
+        """The mask in an image of which every ``step``-th pixel along each axis is left, the first one among them."""
+        first = tuple(-(-low // step) for low in self.corner)
+        places = [slice(new * step - low, None, step) for new, low in zip(first, self.corner, strict=True)]
+        return PlacedMask(first, self.pixels[tuple(places)])
+
     def code(self, size: tuple[int, ...]) -> dict[str, Any]:
         """COCO's compressed run-length code in an image of this size; of a volume, of ``(H, W * D)``."""
         from pycocotools import mask as coco_mask

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +15,8 @@ import torch
 from bundle_helpers import load, refused, rows, run, sections, stem, workflow
 from bundle_tasks import array
 from instance_task import SLICES_OF_A_PATIENT, objects_by_image, union
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -115,7 +119,7 @@ def test_a_network_without_masks_is_judged_by_its_boxes(found_instances, tmp_pat
     evaluator.network = Boxes()
     bundle.run()
     assert evaluator.state.metrics["ap50"] == evaluator.state.metrics["box_ap50"] == 1
-    assert [each.name for each in (path / "predictions").iterdir()] == ["objects.json"]
+    assert sorted(each.name for each in (path / "predictions").iterdir()) == ["objects.json", "results.json"]
     content = json.loads((path / "predictions" / "objects.json").read_text())
     assert content["annotations"]
     assert not any("segmentation" in each for each in content["annotations"])
@@ -146,7 +150,7 @@ def test_found_objects_have_the_geometry_of_their_file(found_instances):
     folder = found_instances.path / "predictions"
     content = json.loads((folder / "objects.json").read_text())
     tests = {Path(record["image"]).name for record in sections(found_instances.path)["test"]}
-    assert {path.name for path in folder.iterdir()} == tests | {"objects.json"}
+    assert {path.name for path in folder.iterdir()} == tests | {"objects.json", "results.json"}
     assert {image["file_name"] for image in content["images"]} == tests
     for image in content["images"]:
         size = array(found_instances.task.data / "images" / image["file_name"]).shape
@@ -164,6 +168,20 @@ def test_found_objects_have_the_geometry_of_their_file(found_instances):
             assert row.max(initial=0) < top + height + 1.5
             hidden = union(best_first[: number - 1], numbers.shape)
             assert np.array_equal(numbers == number, each["mask"].astype(bool) & ~hidden)
+
+
+def test_results_on_disk_have_the_precision_of_the_table(found_instances):
+    content = json.loads((found_instances.path / "predictions" / "results.json").read_text())
+    with contextlib.redirect_stdout(io.StringIO()):
+        reference = COCO()
+        reference.dataset = content
+        reference.createIndex()
+        judge = COCOeval(reference, reference.loadRes(content["results"]), "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    summary = json.loads((found_instances.path / "metrics" / "summary.json").read_text())
+    assert judge.stats[:2].tolist() == pytest.approx([summary[name]["mean"]["mean"] for name in ("ap", "ap50")], abs=1e-9)
 
 
 def test_figures_and_curves(found_instances):
@@ -187,7 +205,9 @@ def test_inferring_equals_evaluating(found_instances, tmp_path):
         shutil.copy(found_instances.task.data / record["image"], images)
     settings = {"run_dir": str(found_instances.path), "output_dir": str(tmp_path / "out")}
     run(found_instances.task, "inferring", dataset_dir=str(images), **settings)
-    for path in (found_instances.path / "predictions").iterdir():
+    written = {path.name for path in (tmp_path / "out").iterdir()} - {"figures"}
+    assert written == {path.name for path in (found_instances.path / "predictions").iterdir()} - {"results.json"}
+    for path in (found_instances.path / "predictions" / name for name in written):
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
