@@ -31,6 +31,10 @@ class RestoreInstancesd(MapTransform):
     Shape:
         ``mask`` ``(N, *size of the file)`` uint8, ``box`` ``(N, 4 or 6)`` float32 within the file. Without masks only
         the boxes are brought back.
+
+    Raises:
+        ValueError: the masks are as small as their objects, see `SlidingWindowDetectionInferer`, and the image has
+            another grid than its file.
     """
 
     def __init__(self, keys: str = "pred", image_key: str = "image") -> None:
@@ -52,6 +56,11 @@ class RestoreInstancesd(MapTransform):
     def _restored(
         self, found: Mapping[str, torch.Tensor], image: MetaTensor, read: torch.Tensor, size: tuple[int, ...]
     ) -> dict[str, torch.Tensor]:
+        if "placed_mask" in found:
+            raise ValueError(
+                "masks that are as small as their objects stay on the grid that the network saw\n"
+                "  mend   give the inferer masks: full, or leave the resizing out"
+            )
         restored = {"box": _moved(found["box"], torch.linalg.inv(read) @ image.affine.double().cpu(), size)}
         if "mask" in found:
             masks = torch.zeros((len(found["mask"]), *size), dtype=torch.uint8, device=found["mask"].device)

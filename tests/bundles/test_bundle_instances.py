@@ -181,7 +181,8 @@ def test_results_on_disk_have_the_precision_of_the_table(found_instances):
         judge.accumulate()
         judge.summarize()
     summary = json.loads((found_instances.path / "metrics" / "summary.json").read_text())
-    assert judge.stats[:2].tolist() == pytest.approx([summary[name]["mean"]["mean"] for name in ("ap", "ap50")], abs=1e-9)
+    reported = [summary[name]["mean"]["mean"] for name in ("ap", "ap50")]
+    assert judge.stats[:2].tolist() == pytest.approx(reported, abs=1e-9)
 
 
 def test_figures_and_curves(found_instances):
