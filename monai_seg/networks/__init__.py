@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from monai_seg.networks.mask_rcnn import MaskRCNN
     from monai_seg.networks.pretrained import PretrainedWeights, load_pretrained, read_pretrained
     from monai_seg.networks.resnet_unet import ResNet50UNet
+    from monai_seg.networks.retina_mask import RetinaMask
+    from monai_seg.networks.retina_net import RetinaNet
     from monai_seg.networks.unet_plus_plus import UNetPlusPlus
     from monai_seg.networks.weight_errors import WeightsMismatchError, WeightsUnavailableError
 
@@ -21,6 +23,8 @@ _HOMES = {
     "PretrainedWeights": "pretrained",
     "ResNet50UNet": "resnet_unet",
     "ResNetEncoder": "encoder",
+    "RetinaMask": "retina_mask",
+    "RetinaNet": "retina_net",
     "SmallResNet": "feature_pyramid",
     "UNetPlusPlus": "unet_plus_plus",
     "WeightsMismatchError": "weight_errors",
@@ -35,6 +39,8 @@ __all__ = [
     "PretrainedWeights",
     "ResNet50UNet",
     "ResNetEncoder",
+    "RetinaMask",
+    "RetinaNet",
     "SmallResNet",
     "UNetPlusPlus",
     "WeightsMismatchError",

@@ -10,7 +10,6 @@ from torch import nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-_STRIDE = 32
 _PASTED_AT_ONCE = 16  # masks; a float mask of 4096 x 4096 pixels takes 64 MiB
 
 
@@ -21,28 +20,38 @@ class PaddedImages(nn.Module):
         mean: of the channels of images in [0, 1], subtracted.
         std: that they are divided by.
         mask_threshold: probability from which a pixel belongs to the object.
+        spatial_dims: of the images.
+        stride: of which the padded lengths are multiples.
     """
 
     image_mean: torch.Tensor
     image_std: torch.Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], mask_threshold: float = 0.5) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        mask_threshold: float = 0.5,
+        spatial_dims: int = 2,
+        stride: int = 32,
+    ) -> None:
         super().__init__()
-        self.mask_threshold = mask_threshold
-        self.register_buffer("image_mean", torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer("image_std", torch.tensor(std).view(-1, 1, 1))
+        self.mask_threshold, self.stride = mask_threshold, stride
+        self.register_buffer("image_mean", torch.tensor(mean).view(-1, *[1] * spatial_dims))
+        self.register_buffer("image_std", torch.tensor(std).view(-1, *[1] * spatial_dims))
 
     def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take over the mean and the deviation that pretrained weights expect."""
-        self.image_mean.copy_(torch.tensor(mean).view(-1, 1, 1))
-        self.image_std.copy_(torch.tensor(std).view(-1, 1, 1))
+        self.image_mean.copy_(torch.tensor(mean).view_as(self.image_mean))
+        self.image_std.copy_(torch.tensor(std).view_as(self.image_std))
 
     def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[ImageList, Any]:
-        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        height, width = (-(-max(each) // _STRIDE) * _STRIDE for each in zip(*sizes, strict=True))
-        batch = images[0].new_zeros((len(images), images[0].shape[0], height, width))
+        sizes = [tuple(image.shape[1:]) for image in images]
+        lengths = (-(-max(each) // self.stride) * self.stride for each in zip(*sizes, strict=True))
+        batch = images[0].new_zeros((len(images), images[0].shape[0], *lengths))
         for place, image in zip(batch, images, strict=True):
-            place[:, : image.shape[-2], : image.shape[-1]] = (image - self.image_mean) / self.image_std
+            corner = (slice(None), *(slice(length) for length in image.shape[1:]))
+            place[corner] = (image - self.image_mean) / self.image_std
         return ImageList(batch, sizes), targets
 
     def postprocess(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from monai.networks.blocks import feature_pyramid_network as nd_pyramid
 from monai.networks.nets.resnet import ResNet, ResNetBlock
 from torch import nn
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
@@ -30,12 +31,13 @@ class SmallResNet(ResNet):
     Args:
         in_channels: of the image.
         spatial_dims: 2 or 3.
+        stem_stride: of the first convolution; 1 for objects of few pixels.
 
     Shape:
-        image ``(B, in_channels, H, W[, D])``. Gives three features, at strides 4, 8 and 16.
+        image ``(B, in_channels, H, W[, D])``. Gives three features, at strides 4, 8 and 16, or half of them.
     """
 
-    def __init__(self, in_channels: int, spatial_dims: int = 2) -> None:
+    def __init__(self, in_channels: int, spatial_dims: int = 2, stem_stride: int = 2) -> None:
         super().__init__(
             ResNetBlock,
             [2, 2, 2, 2],
@@ -43,7 +45,7 @@ class SmallResNet(ResNet):
             spatial_dims=spatial_dims,
             n_input_channels=in_channels,
             conv1_t_size=7,
-            conv1_t_stride=2,
+            conv1_t_stride=stem_stride,
             feed_forward=False,
             norm=("group", {"num_groups": _GROUPS}),
         )
@@ -72,10 +74,15 @@ class FeaturePyramid(nn.Module):
             weights, as small batches need; or ``"group"``, for training from scratch.
         frozen_stages: of a torchvision ResNet, see `ResNetEncoder`.
         pyramid_norm: batch norm in the pyramid, as the second version of torchvision's detectors has it.
+        spatial_dims: 2, or 3 with the small backbone.
+        stem_stride: see `SmallResNet`.
+
+    Attributes:
+        strides: of the levels.
 
     Shape:
-        image ``(B, in_channels, H, W)``. Gives levels by name: ``"0"``, ``"1"`` ... at strides 4, 8, 16 (and 32), each
-        ``(B, out_channels, ...)``, and ``"pool"`` at twice the last one.
+        image ``(B, in_channels, H, W[, D])``. Gives levels by name: ``"0"``, ``"1"`` ... at strides 4, 8, 16 (and 32),
+        each ``(B, out_channels, ...)``, and ``"pool"`` at twice the last one.
 
     Raises:
         ValueError: there is no such backbone or norm, or pretrained weights are asked for where they make no sense.
@@ -93,12 +100,14 @@ class FeaturePyramid(nn.Module):
         norm: DetectorNorm = "group",
         frozen_stages: int = 0,
         pyramid_norm: bool = False,
+        spatial_dims: int = 2,
+        stem_stride: int = 2,
     ) -> None:
         super().__init__()
-        _refuse_impossible(backbone, pretrained, norm, frozen_stages)
+        _refuse_impossible(backbone, pretrained, norm, frozen_stages, spatial_dims, stem_stride)
         self.body: nn.Module
         if backbone == SMALL:
-            self.body = SmallResNet(in_channels)
+            self.body = SmallResNet(in_channels, spatial_dims, stem_stride)
             widths, self._skipped = list(self.body.channels), 0
         else:
             self.body = ResNetEncoder(backbone, in_channels, pretrained, frozen_stages)
@@ -106,16 +115,29 @@ class FeaturePyramid(nn.Module):
             _exchange_batch_norm(self.body, norm)
         self.mean, self.std = self.body.mean, self.body.std
         self.out_channels = out_channels
-        norm_layer = nn.BatchNorm2d if pyramid_norm else None
-        self.fpn = FeaturePyramidNetwork(widths, out_channels, LastLevelMaxPool(), norm_layer)
+        self.fpn: nn.Module
+        if spatial_dims == 2:
+            norm_layer = nn.BatchNorm2d if pyramid_norm else None
+            self.fpn = FeaturePyramidNetwork(widths, out_channels, LastLevelMaxPool(), norm_layer)
+        else:
+            self.fpn = nd_pyramid.FeaturePyramidNetwork(
+                spatial_dims, widths, out_channels, nd_pyramid.LastLevelMaxPool(spatial_dims)
+            )
         self.level_count = len(widths) + 1
+        self.strides = tuple(2 * stem_stride * 2**level for level in range(self.level_count))
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         levels = self.body(image)[self._skipped :]
         return self.fpn(OrderedDict((str(number), level) for number, level in enumerate(levels)))
 
 
-def _refuse_impossible(backbone: str, pretrained: str | Path | None, norm: str, frozen_stages: int) -> None:
+def _refuse_impossible(
+    backbone: str, pretrained: str | Path | None, norm: str, frozen_stages: int, spatial_dims: int, stem_stride: int
+) -> None:
+    if spatial_dims not in (2, 3) or stem_stride not in (1, 2):
+        raise ValueError(f"spatial_dims is {spatial_dims}, stem_stride {stem_stride}; give 2 or 3, and 1 or 2")
+    if backbone != SMALL and (spatial_dims, stem_stride) != (2, 2):
+        raise ValueError(f"{backbone} takes pictures and has a stem of stride 2; give backbone: small")
     if norm not in ("batch", "frozen_batch", "group"):
         raise ValueError(f"norm is {norm!r}; give batch, frozen_batch or group")
     if backbone == SMALL and (pretrained or frozen_stages or norm != "group"):
