@@ -8,9 +8,12 @@ from detector_contract import DetectorContract, box_target
 from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.roi_heads import paste_masks_in_image, project_masks_on_boxes
 from torchvision.ops import FrozenBatchNorm2d
 
 from monai_seg.networks import MaskRCNN, WeightsMismatchError, WeightsUnavailableError
+from monai_seg.networks.detector_input import PaddedImages
+from monai_seg.networks.roi_align import paste_masks
 
 SIZES, RATIOS = (16, 32, 64, 128, 256), (0.5, 1.0, 2.0)
 
@@ -51,13 +54,30 @@ def pair():
 def test_objects_are_those_of_torchvision(pair):
     ours, theirs = (network.eval() for network in pair)
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    theirs.transform.postprocess = lambda result, *_: result  # see the next test
     with torch.inference_mode():
         found, wanted = ours(image)[0], theirs(list(image))[0]
     assert len(found["label"]) == 12
     assert torch.allclose(found["box"][:, [1, 0, 3, 2]], wanted["boxes"], atol=1e-6)
     assert torch.equal(found["label"] + 1, wanted["labels"])
     assert torch.allclose(found["label_scores"], wanted["scores"], atol=1e-6)
-    assert torch.equal(found["mask"].bool(), wanted["masks"][:, 0] >= 0.5)
+    pasted = paste_masks(wanted["masks"][:, 0], wanted["boxes"][:, [1, 0, 3, 2]] + 0.5, (64, 96))
+    assert torch.equal(found["mask"], pasted)
+
+
+def test_masks_lie_where_they_were_annotated():
+    """A perfect mask head gives the mask back, where torchvision's pasting makes it larger, and shifts it."""
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(80), indexing="ij")
+    disc = (rows - 40.3) ** 2 + (columns - 31.8) ** 2 < 12**2
+    box = torch.tensor([[19.3, 27.8, 44.3, 52.8]])  # of torchvision: left, top, right, bottom
+    learnt = project_masks_on_boxes(disc[None].float(), box, torch.tensor([0]), 28)[:, None]
+    ours = PaddedImages([0.5], [0.25]).eval().postprocess([{"masks": learnt, "boxes": box}], [disc.shape], None)
+    theirs = paste_masks_in_image(learnt, box, disc.shape)[:, 0] >= 0.5
+    overlap = [float((mask & disc).sum() / (mask | disc).sum()) for mask in (ours[0]["masks"][0].bool(), theirs[0])]
+    assert overlap[0] > 0.96
+    assert overlap[1] < 0.92
+    middle = [each.nonzero().float().mean(dim=0) for each in (ours[0]["masks"][0], disc)]
+    assert (middle[0] - middle[1]).abs().max() < 0.1
 
 
 def test_losses_are_those_of_torchvision(pair):
