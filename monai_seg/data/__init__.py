@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from monai_seg.data.box_fingerprint import anchor_sizes
     from monai_seg.data.cases import external_cases, images, require_readable
     from monai_seg.data.datalist_store import data_hash, read_datalist, write_datalist
     from monai_seg.data.fault import DataError, Fault
@@ -22,6 +23,7 @@ _HOMES = {
     "Fault": "fault",
     "LayoutError": "layouts",
     "RGBReader": "rgb_reader",
+    "anchor_sizes": "box_fingerprint",
     "check": "integrity",
     "data_hash": "datalist_store",
     "datalist": "sectioning",
@@ -40,6 +42,7 @@ __all__ = [
     "Fault",
     "LayoutError",
     "RGBReader",
+    "anchor_sizes",
     "check",
     "data_hash",
     "datalist",

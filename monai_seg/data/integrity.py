@@ -33,7 +33,8 @@ class Report:
         faults: what must be mended.
         warnings: what should be looked at.
         counts: cases by section, all of them under "cases".
-        facts: layout, shapes, spacing, channels and label values; a key is missing where nothing is known.
+        facts: layout, shapes, spacing, channels, label values and objects by class; a key is missing where nothing is
+            known.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -175,6 +176,12 @@ def _facts(listing: Listing, cases: Sequence[CaseFindings]) -> dict[str, Any]:
         facts["label_values"] = values
     if listing.labels:
         facts["labels"] = listing.labels
+    annotated = [case.record["annotations"] for case in cases if isinstance(case.record.get("annotations"), list)]
+    if annotated:
+        facts["objects"] = dict(
+            sorted(Counter(str(each.get("category")) for part in annotated for each in part).items())
+        )
+        facts["images_without_objects"] = sum(not part for part in annotated)
     return facts
 
 

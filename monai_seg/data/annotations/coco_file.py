@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from monai_seg.data.annotations.annotated_image import AnnotatedImage
 from monai_seg.data.fault import Fault, enumerate_briefly, fact
-from monai_seg.data.layouts.files import stem
 
 KEYS = ("images", "annotations", "categories")
 _KEPT = ("segmentation", "bbox")
-
-
-@dataclass
-class CocoImage:
-    """An image as a COCO file lists it.
-
-    Args:
-        file_name: as written.
-        size: height and width, as written; None where they are not.
-        annotations: of this image, see `monai_seg.data.annotations`.
-    """
-
-    file_name: str
-    size: list[int] | None
-    annotations: list[dict[str, Any]] = field(default_factory=list)
 
 
 def is_coco(content: Any) -> bool:
@@ -35,7 +18,7 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, Mapping) and all(isinstance(content.get(key), list) for key in KEYS)
 
 
-def images_of(content: Mapping[str, Any], name: str) -> tuple[list[CocoImage], list[Fault]]:
+def images_of(content: Mapping[str, Any], name: str) -> tuple[list[AnnotatedImage], list[Fault]]:
     """The images of a COCO file with their annotations, in its order, those without any too.
 
     Args:
@@ -48,17 +31,17 @@ def images_of(content: Mapping[str, Any], name: str) -> tuple[list[CocoImage], l
     """
     faults: list[Fault] = []
     names = _category_names(content["categories"], name, faults)
-    images: dict[Any, CocoImage] = {}
+    images: dict[Any, AnnotatedImage] = {}
     for entry in _entries(content["images"], "image", ("id", "file_name"), name, faults):
         size = [int(entry[key]) for key in ("height", "width") if isinstance(entry.get(key), int)]
-        image = CocoImage(str(entry["file_name"]), size if len(size) == 2 else None)
+        image = AnnotatedImage(str(entry["file_name"]), size if len(size) == 2 else None)
         if entry["id"] in images:
             facts = (
                 fact("image", images[entry["id"]].file_name, f"id {entry['id']}"),
                 fact("image", image.file_name, f"id {entry['id']}"),
             )
             mend = "give each image an id of its own; which objects are whose cannot be told"
-            faults.append(Fault(stem(image.file_name), f"two images in {name} have the same id", facts, mend))
+            faults.append(Fault(image.case, f"two images in {name} have the same id", facts, mend))
         images[entry["id"]] = image
     _repeated_ids(content["annotations"], name, faults)
     for entry in _entries(content["annotations"], "annotation", ("image_id", "category_id"), name, faults):
@@ -71,7 +54,7 @@ def images_of(content: Mapping[str, Any], name: str) -> tuple[list[CocoImage], l
                 fact("annotation", label, f"category_id {entry['category_id']}"),
                 fact("known", enumerate_briefly([f"{key} {value}" for key, value in names.items()])),
             )
-            case = stem(images[entry["image_id"]].file_name)
+            case = images[entry["image_id"]].case
             faults.append(Fault(case, "an annotation is of no category", facts, "add the category, or correct its id"))
         else:
             images[entry["image_id"]].annotations.append(_plain(entry, names[entry["category_id"]]))
@@ -111,18 +94,3 @@ def _entries(
             facts = (fact("found", str(entry)[:60]),)
             mend = f"write {' and '.join(needed)}"
             faults.append(Fault("", f"{kind} {number} in {name} is incomplete", facts, mend))
-
-
-def find_image(file_name: str, folder: Path) -> Path | None:
-    """Where the image of a COCO file lies: beside the file, in ``images/`` there or one above, or where its path says.
-
-    Args:
-        file_name: as written, also with Windows' separators, a URL or a folder of another machine before it.
-        folder: that of the COCO file.
-    """
-    written = Path(file_name.replace("\\", "/"))
-    for base in (folder, folder / "images", folder.parent, folder.parent / "images"):
-        for candidate in (base / written, base / written.name):
-            if candidate.is_file():
-                return candidate
-    return None

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from monai_seg.data.fault import Fault, fact
-from monai_seg.data.layouts import classes, coco, datalist_file, images, msd, pairs
+from monai_seg.data.layouts import classes, coco, datalist_file, images, labelme, msd, pairs, via, yolo
 from monai_seg.data.layouts.files import is_clutter, summarise
 from monai_seg.data.layouts.listing import Layout, LayoutError, Listing, Record
 
@@ -14,7 +14,11 @@ __all__ = ["LAYOUTS", "Layout", "LayoutError", "Listing", "Record", "read_listin
 
 # The first that fits is taken: a list written by hand or by `monai-seg split` outranks the folders beside it.
 LAYOUTS: tuple[Layout, ...] = (
-    coco.LAYOUT,  # leaves folders with one of the next two alone
+    # Annotations leave folders alone that hold a list.
+    coco.LAYOUT,
+    via.LAYOUT,
+    labelme.LAYOUT,
+    yolo.LAYOUT,
     datalist_file.LAYOUT,
     msd.LAYOUT,
     pairs.LAYOUT,
