@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from monai_seg.data import samples
-from monai_seg.data.samples import SAMPLE_KINDS, aerial, cells, fields, is_sample_data, sample_data, volumes
+from monai_seg.data.samples import SAMPLE_KINDS, aerial, cells, fields, is_sample_data, nodules, sample_data, volumes
 
 TRAINING = [f"volume_{index:03d}.nii.gz" for index in range(volumes.N_TRAINING)]
 TILES = [f"tile_{index:02d}.png" for index in range(aerial.N_IMAGES)]
@@ -46,6 +46,22 @@ def faces_dir(cache):
     return Path(sample_data("faces", cache))
 
 
+@pytest.fixture(scope="module")
+def slices_dir(cache):
+    return Path(sample_data("slices", cache))
+
+
+@pytest.fixture(scope="module")
+def nodules_dir(cache):
+    return Path(sample_data("nodules", cache))
+
+
+def make_case(kind, seed, index):
+    """Slices are of a patient: the second one of each, for an odd index."""
+    where = divmod(index, 2) if kind == "slices" else (index,)
+    return getattr(samples, kind).make_case(seed, *where)
+
+
 @pytest.fixture
 def two_files(monkeypatch):
     """A generator of two files instead of the real one, for what concerns the cache alone."""
@@ -74,12 +90,17 @@ def test_folder_is_what_the_generator_gives_in_any_order_of_cases(kind, request)
     generator = getattr(samples, kind)
     written = content(folder)
     assert len(written) == generator.N_FILES
-    again = generator.make_case(0, 3)
+    again = make_case(kind, 0, 3)
     if kind == "volumes":
         expected = {
-            "imagesTr/volume_003.nii.gz": volumes._nifti(again[0], again[2]),
-            "labelsTr/volume_003.nii.gz": volumes._nifti(again[1], again[2]),
+            "imagesTr/volume_003.nii.gz": fields.nifti(again[0], again[2]),
+            "labelsTr/volume_003.nii.gz": fields.nifti(again[1], again[2]),
         }
+    elif kind == "nodules":
+        pair = {"images": again[0], "labels": again[1]}
+        expected = {f"{part}/nodules_003.nii.gz": fields.nifti(each, nodules.AFFINE) for part, each in pair.items()}
+    elif kind == "slices":
+        expected = {"images/001_11.png": fields.png(again[0])}
     elif kind == "faces":
         expected = {"images/person_02_2.png": fields.png(again)}
     else:
@@ -94,7 +115,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(kind, request)
     again = dict(getattr(samples, kind).generate(0))
     assert again == written
     for index in (0, 1):
-        images = [getattr(samples, kind).make_case(seed, index)[0] for seed in (0, 1)]
+        images = [make_case(kind, seed, index)[0] for seed in (0, 1)]
         assert not np.array_equal(*images)
 
 

@@ -1,7 +1,8 @@
-"""What the generators draw with: smooth noise, soft edges, one stream of random numbers per case, PNG files."""
+"""What the generators draw with: smooth noise, soft edges, one stream of random numbers per case, files."""
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Sequence
 
@@ -68,4 +69,26 @@ def png(array: np.ndarray) -> bytes:
 
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def nifti(array: np.ndarray, affine: np.ndarray) -> bytes:
+    """Content of a compressed NIfTI file, in which sform and qform agree.
+
+    Args:
+        array: voxels, in the type in which they are written.
+        affine: from voxels to millimetres.
+    """
+    import nibabel
+
+    image = nibabel.Nifti1Image(array, affine)
+    image.set_qform(affine, code=1)
+    # A qform near half a turn (LPS) keeps about 1e-3 of precision; the sform follows it, so that all readers agree.
+    image.set_sform(image.get_qform(), code=1)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"synthetic, monai-seg sample volumes"
+    buffer = io.BytesIO()
+    # Without a time and a name, the same voxels give the same bytes.
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
+        file.write(image.to_bytes())
     return buffer.getvalue()

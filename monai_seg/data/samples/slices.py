@@ -26,9 +26,9 @@ _README = """# Sample slices (synthetic)
 {n_images} grey images of {width} x {height} pixels (`images/PATIENT_SLICE.png`) of {n_patients} made-up patients, and
 `annotations.json` in COCO's form with one polygon for each tumour.
 
-**No patient was ever seen.** monai-seg computed these files (`monai_seg.data.samples`, kind `slices`, generator version
-{version}, seed {seed}); the same seed gives the same bytes. They show that a pipeline works; they say nothing about how
-well it works on real heads.
+**No patient was ever seen.** monai-seg computed these files (`monai_seg.data.samples`, kind `slices`,
+generator version {version}, seed {seed}); the same seed gives the same bytes. They show that a pipeline works; they say
+nothing about how well it works on real heads.
 
 - One category, {category}. 0 to {most} tumours in a slice.
 - Two slices of a patient are near copies: split by the part of the name before `_`.

@@ -7,15 +7,13 @@ not by the array, and code that drops the affine shows.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from monai_seg.data.samples.fields import case_rng, inside, paint, smooth_noise
+from monai_seg.data.samples.fields import case_rng, inside, nifti, paint, smooth_noise
 
 VERSION = 1
 N_TRAINING = 24
@@ -77,10 +75,10 @@ def generate(seed: int) -> Iterator[tuple[str, bytes]]:
         image, label, affine = make_case(seed, index)
         name = f"volume_{index:03d}.nii.gz"
         if index < N_TRAINING:
-            yield f"imagesTr/{name}", _nifti(image, affine)
-            yield f"labelsTr/{name}", _nifti(label, affine)
+            yield f"imagesTr/{name}", nifti(image, affine)
+            yield f"labelsTr/{name}", nifti(label, affine)
         else:
-            yield f"imagesTs/{name}", _nifti(image, affine)
+            yield f"imagesTs/{name}", nifti(image, affine)
     yield "dataset.json", _dataset_json(seed)
     readme = _README.format(n_training=N_TRAINING, n_test=N_TEST, version=VERSION, seed=seed)
     yield "README.md", readme.encode()
@@ -234,22 +232,6 @@ def _acquire(rng: np.random.Generator, grid: _Grid, tissue: np.ndarray) -> np.nd
     scaled = signal * (maximum / signal.max())
     whole = maximum < np.iinfo(np.int16).max and rng.random() < 0.7
     return np.rint(scaled).astype(np.int16) if whole else scaled.astype(np.float32)
-
-
-def _nifti(array: np.ndarray, affine: np.ndarray) -> bytes:
-    import nibabel
-
-    image = nibabel.Nifti1Image(array, affine)
-    image.set_qform(affine, code=1)
-    # A qform near half a turn (LPS) keeps about 1e-3 of precision; the sform follows it, so that all readers agree.
-    image.set_sform(image.get_qform(), code=1)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"synthetic, monai-seg sample volumes"
-    buffer = io.BytesIO()
-    # Without a time and a name, the same voxels give the same bytes.
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
-        file.write(image.to_bytes())
-    return buffer.getvalue()
 
 
 def _dataset_json(seed: int) -> bytes:
