@@ -18,6 +18,7 @@ from monai.transforms import Compose, LoadImaged, RandFlipd, RandRotate90d, Rand
 
 from monai_seg.data import sample_data
 from monai_seg.data.layouts import read_listing
+from monai_seg.engines.precision import autocast_dtype
 from monai_seg.metrics.detection import average_precision, image_objects, match_objects
 from monai_seg.networks import RetinaMask
 from monai_seg.transforms import InstanceAwared, LoadInstancesd
@@ -30,9 +31,8 @@ def network_3d(seed: int) -> RetinaMask:
     torch.manual_seed(seed)
     return RetinaMask(
         spatial_dims=3,
-        stem_stride=1,
         fpn_channels=32,
-        anchor_sizes=(6, 10, 16, 24),
+        anchor_sizes=(7, 11, 16, 24),
         anchor_ratios=(1.0,),
         masks_per_batch=16,
         detections_per_image=20,
@@ -63,12 +63,14 @@ def trained(data: list[dict], seconds: float, seed: int) -> tuple[RetinaMask, in
     brightness = RandScaleIntensityd("image", 0.2, 0.5).set_random_state(seed)
     network = network_3d(seed).train()
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-2)
+    dtype = autocast_dtype("auto", torch.device("cpu"))
     draw = np.random.default_rng(seed)
     begun, step, told = time.process_time(), 0, 0.0
     while (spent := (time.process_time() - begun) / seconds) < 1:
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * min((step + 1) / 20, 0.5 + 0.5 * np.cos(np.pi * spent))
         batch = [brightness(turned(data[i])) for i in draw.choice(len(data), BATCH_SIZE, replace=False)]
-        losses = network([each["image"].as_tensor() for each in batch], batch)
+        with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
+            losses = network([each["image"].as_tensor() for each in batch], batch)
         optimizer.zero_grad()
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
