@@ -9,6 +9,7 @@ from monai_seg.lazy_names import lazy_names
 if TYPE_CHECKING:
     from monai_seg.data.box_fingerprint import anchor_sizes
     from monai_seg.data.cases import external_cases, images, require_readable
+    from monai_seg.data.classes import class_counts, class_indices, require_classes, with_classes
     from monai_seg.data.datalist_store import data_hash, read_datalist, write_datalist
     from monai_seg.data.fault import DataError, Fault
     from monai_seg.data.integrity import check, require_sound
@@ -25,15 +26,19 @@ _HOMES = {
     "RGBReader": "rgb_reader",
     "anchor_sizes": "box_fingerprint",
     "check": "integrity",
+    "class_counts": "classes",
+    "class_indices": "classes",
     "data_hash": "datalist_store",
     "datalist": "sectioning",
     "external_cases": "cases",
     "images": "cases",
     "read_datalist": "datalist_store",
+    "require_classes": "classes",
     "require_readable": "cases",
     "require_sound": "integrity",
     "sample_data": "samples",
     "sections": "sectioning",
+    "with_classes": "classes",
     "write_datalist": "datalist_store",
 }
 
@@ -44,15 +49,19 @@ __all__ = [
     "RGBReader",
     "anchor_sizes",
     "check",
+    "class_counts",
+    "class_indices",
     "data_hash",
     "datalist",
     "external_cases",
     "images",
     "read_datalist",
+    "require_classes",
     "require_readable",
     "require_sound",
     "sample_data",
     "sections",
+    "with_classes",
     "write_datalist",
 ]
 

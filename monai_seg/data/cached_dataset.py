@@ -15,7 +15,7 @@ class CounterCacheDataset(CacheDataset):
     """MONAI's `CacheDataset` that takes ``(epoch, index)`` from an `EpochSampler` and augments accordingly.
 
     The same pair gives the same sample in any process, at any number of workers and after any number of kills.
-    A plain index works too and counts as epoch 0.
+    A plain index works too and counts as epoch 0. A third number counts the draws of the sample in one epoch.
 
     Args:
         data: records of a datalist.
@@ -41,8 +41,8 @@ class CounterCacheDataset(CacheDataset):
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
             key = (0, key)
-        epoch, index = key
-        seed = counter_seed(self.seed, epoch, index)
+        epoch, index, *draw = key
+        seed = counter_seed(self.seed, epoch, index, *draw)
         if isinstance(self.transform, Randomizable):
             self.transform.set_random_state(seed)
         with seeded_generators(seed):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -10,7 +11,7 @@ from torch.utils.data import Sampler
 from monai_seg.data.counter_seed import counter_seed
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[tuple[int, ...]]):
     """Shuffled indices that carry their epoch, so that a dataset can derive each sample's randomness.
 
     Each rank takes every ``world_size``-th place of one common order. The order is padded with its own beginning
@@ -41,7 +42,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         """
         self.epoch, self.start = epoch, start
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         order = np.random.default_rng(counter_seed(self.seed, self.epoch)).permutation(self.size)
         own = np.resize(order, len(self) * self.world_size)[self.rank :: self.world_size]
         return iter([(self.epoch, int(index)) for index in own[self.start :]])
@@ -49,3 +50,43 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         """Samples of one rank in one whole epoch."""
         return -(-self.size // self.world_size)
+
+
+class BalancedEpochSampler(EpochSampler):
+    """An `EpochSampler` whose epoch holds as many samples of each class, give or take one, and as many as before.
+
+    The samples of a class come in a new random order each time that all of them were drawn: of a large class each epoch
+    shows a part, of a small one every sample several times. A third number counts these times, so that a dataset can
+    augment each of them differently.
+
+    Args:
+        classes: class of each sample.
+        seed, rank, world_size: as in `EpochSampler`.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+
+    def __init__(self, classes: Sequence[int], seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(len(classes), seed, rank, world_size)
+        self.members = [np.flatnonzero(np.asarray(classes) == each) for each in sorted(set(classes))]
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        rng = np.random.default_rng(counter_seed(self.seed, self.epoch))
+        total = len(self) * self.world_size
+        # The classes that get one more than the others change from epoch to epoch.
+        turn = rng.permutation(len(self.members))
+        order = rng.permutation(np.concatenate([self._drawn(rng, each, turn, total) for each in range(len(turn))]))
+        seen: Counter[int] = Counter()
+        keys = []
+        for index in order.tolist():
+            keys.append((self.epoch, index, seen[index]))
+            seen[index] += 1
+        return iter(keys[self.rank :: self.world_size][self.start :])
+
+    def _drawn(self, rng: np.random.Generator, number: int, turn: np.ndarray, total: int) -> np.ndarray:
+        """Samples of one class in an epoch."""
+        wanted = total // len(turn) + int(turn[number] < total % len(turn))
+        members = self.members[number]
+        rounds = [rng.permutation(members) for _ in range(-(-wanted // len(members)))]
+        return np.concatenate([*rounds, members[:0]])[:wanted]

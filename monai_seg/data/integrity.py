@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_seg.data.check_case import CaseFindings, Expected, check_case
+from monai_seg.data.classes import class_findings, contradictions
 from monai_seg.data.datalist_store import record_hash
 from monai_seg.data.fault import DataError, Fault, enumerate_briefly, fact
 from monai_seg.data.layouts import LayoutError, Listing, Record, read_listing
@@ -72,7 +73,7 @@ def check(
         in_channels: channels per image; where None, the cases only have to agree.
         as_rgb: whether the images are read by `RGBReader`: grey, palettes and an opaque alpha channel are fine then,
             and what it refuses is a fault.
-        class_names: the classes that annotated objects may have; None takes any.
+        class_names: the classes that annotated objects, or whole images, may have; None takes any.
         sections: records to check instead of all that the folder lists, for instance the sections of a split.
         progress: whether to show a bar on stderr when it takes more than two seconds.
     """
@@ -99,7 +100,9 @@ def check(
         faults += case.faults
         warnings += case.warnings
     same, alike = _same_content(parts, cases)
-    faults += [*_odd_ones_out(cases), *same, *_changed(cases), *_nothing_to_learn(cases)]
+    of_classes, missing = class_findings(parts, classes)
+    faults += [*_odd_ones_out(cases), *same, *_changed(cases), *_nothing_to_learn(cases), *of_classes]
+    warnings += [*missing, *contradictions(records, [tuple(case.image_hashes) for case in cases])]
     counts = {"cases": len(records), **{name: len(part) for name, part in parts.items()}}
     return Report(faults, [*_told_once(warnings, cases), *alike], counts, _facts(listing, cases))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from monai_seg.transforms.class_index import ClassIndexd
     from monai_seg.transforms.class_masks import ClassMasks, ClassMasksd
     from monai_seg.transforms.dihedral import Dihedral, RandDihedrald
     from monai_seg.transforms.each_class import EachClass, EachClassd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from monai_seg.transforms.visible_instances import MasksToBoxesd
 
 _HOMES = {
+    "ClassIndexd": "class_index",
     "ClassMasks": "class_masks",
     "ClassMasksd": "class_masks",
     "Dihedral": "dihedral",
@@ -49,6 +51,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClassIndexd",
     "ClassMasks",
     "ClassMasksd",
     "Dihedral",

@@ -15,7 +15,9 @@ from monai_seg.data.layouts.files import (
     relative,
     stem,
     subfolders,
+    summarise,
 )
+from monai_seg.data.layouts.identities import name_persons
 from monai_seg.data.layouts.listing import SECTION_FOLDERS, Layout, Listing
 from monai_seg.data.layouts.places import section_bases
 
@@ -33,8 +35,14 @@ def _recognises(path: Path) -> bool:
     if not path.is_dir():
         return False
     folders = [folder for _, base in section_bases(path) for folder in subfolders(base).values()]
-    folders = [folder for folder in folders if image_names(folder)]
-    return len({folder.name for folder in folders}) > 1 and all(map(_may_be_class, folders))
+    full = [folder for folder in folders if image_names(folder)]
+    # An empty one counts: it is a class that lost its images, which is to be said.
+    empty = [folder for folder in folders if _is_empty(folder) and not _NO_CLASS.fullmatch(folder.name)]
+    return bool(full) and len({folder.name for folder in full + empty}) > 1 and all(map(_may_be_class, full))
+
+
+def _is_empty(folder: Path) -> bool:
+    return all(is_clutter(path.name) for path in folder.iterdir())
 
 
 def _may_be_class(folder: Path) -> bool:
@@ -64,7 +72,22 @@ def _read(root: Path) -> Listing:
             problem = f"the image lies {'below a class folder' if folders else 'in no class folder'}"
             mend = "move it into the folder of its class, or out of the data set"
             listing.faults.append(Fault(stem(image), problem, facts, mend))
+    listing.faults.extend(_without_images(root, set(images.values())))
+    listing.faults.extend(name_persons([r for part in listing.sections.values() for r in part], root))
     return listing
+
+
+def _without_images(root: Path, images: set[Path]) -> list[Fault]:
+    """Class folders that hold no image: their class would be learnt from nothing."""
+    parents = {parent for image in images for parent in image.parents}
+    return [
+        Fault("", "the class folder holds no image",
+              (fact("folder", f"{relative(folder, root)}/", summarise(folder)),),
+              "put images of the class there, or remove the folder")
+        for _, base in section_bases(root)
+        for folder in subfolders(base).values()
+        if folder not in parents
+    ]  # fmt: skip
 
 
 LAYOUT = Layout("classes", _SHAPE, _recognises, _read)

@@ -1,7 +1,7 @@
 """Embedded sample data: seeded and synthetic, generated at first use into a cache folder.
 
-One module per task family (`volumes`, `cells`, `aerial`, `faces`, `slices`, `nodules`) gives the files of a data set as
-pairs of path and content; this module alone decides where they go and that they arrive there all at once.
+One module per task family (`volumes`, `cells`, `aerial`, `faces`, `slices`, `nodules`, `expressions`) gives the files of
+a data set as pairs of path and content; this module alone decides where they go and that they arrive there all at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 
-SAMPLE_KINDS = ("volumes", "cells", "aerial", "faces", "slices", "nodules")
+SAMPLE_KINDS = ("volumes", "cells", "aerial", "faces", "slices", "nodules", "expressions")
 
 _PROGRESS_S = 2.0
 _logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ def sample_data(kind: str, cache_dir: str | os.PathLike[str] | None = None, seed
 
     Args:
         kind: ``"volumes"`` (3D, layout of the Medical Segmentation Decathlon), ``"cells"`` or ``"aerial"`` (2D, layout
-            ``pairs``), ``"faces"`` (2D, ``images/`` without masks), ``"slices"`` (2D, layout ``coco``), or
-            ``"nodules"`` (3D, layout ``pairs``, instance maps).
+            ``pairs``), ``"faces"`` (2D, ``images/`` without masks), ``"slices"`` (2D, layout ``coco``),
+            ``"nodules"`` (3D, layout ``pairs``, instance maps), or ``"expressions"`` (2D, layout ``classes``).
         cache_dir: where generated data live; by default the environment variable ``MONAI_SEG_CACHE``, else
             ``~/.cache/monai-seg``.
         seed: chooses the data; the same seed gives the same bytes.
