@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from monai_seg.networks.classifier import Classifier
+    from monai_seg.networks.classifier_ensemble import ClassifierEnsemble
+    from monai_seg.networks.compact_cnn import CompactCNN
     from monai_seg.networks.encoder import ResNetEncoder
     from monai_seg.networks.feature_pyramid import FeaturePyramid, SmallResNet
     from monai_seg.networks.mask_rcnn import MaskRCNN
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from monai_seg.networks.weight_errors import WeightsMismatchError, WeightsUnavailableError
 
 _HOMES = {
+    "Classifier": "classifier",
+    "ClassifierEnsemble": "classifier_ensemble",
+    "CompactCNN": "compact_cnn",
     "FeaturePyramid": "feature_pyramid",
     "MaskRCNN": "mask_rcnn",
     "PretrainedWeights": "pretrained",
@@ -34,6 +40,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Classifier",
+    "ClassifierEnsemble",
+    "CompactCNN",
     "FeaturePyramid",
     "MaskRCNN",
     "PretrainedWeights",
