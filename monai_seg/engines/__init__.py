@@ -1,6 +1,7 @@
 """Run-time set-up and engines: device, precision, processes, run folder, training and evaluation, exact resume."""
 
 from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint, read_checkpoint, save_checkpoint
+from monai_seg.engines.classification import MirrorAverage, MixUp, temperature_of
 from monai_seg.engines.configuration import bundle_root
 from monai_seg.engines.detection import DetectionEvaluator, DetectionTrainer, prepare_instances
 from monai_seg.engines.distribution import device, rank, start_distribution, world_size
@@ -9,7 +10,7 @@ from monai_seg.engines.key_check import UnknownKeyError, check_keys
 from monai_seg.engines.precision import AutocastInferer, autocast_dtype, prepare_network
 from monai_seg.engines.resolution import LowResolutionFirst
 from monai_seg.engines.run_folder import RunFolder, RunFolderError
-from monai_seg.engines.sampling import evaluation_sampler, training_sampler
+from monai_seg.engines.sampling import balanced_sampler, evaluation_sampler, training_sampler
 from monai_seg.engines.setup import set_up
 from monai_seg.engines.trainer import NonFiniteLossError, Trainer
 
@@ -20,12 +21,15 @@ __all__ = [
     "DetectionTrainer",
     "Evaluator",
     "LowResolutionFirst",
+    "MirrorAverage",
+    "MixUp",
     "NonFiniteLossError",
     "RunFolder",
     "RunFolderError",
     "Trainer",
     "UnknownKeyError",
     "autocast_dtype",
+    "balanced_sampler",
     "bundle_root",
     "check_keys",
     "device",
@@ -38,6 +42,7 @@ __all__ = [
     "save_checkpoint",
     "set_up",
     "start_distribution",
+    "temperature_of",
     "training_sampler",
     "world_size",
 ]

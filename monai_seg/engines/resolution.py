@@ -20,7 +20,8 @@ class LowResolutionFirst(Inferer):
     """Show the network shrunken images at the beginning of the training, and whole ones afterwards.
 
     What it gives is scaled up to the size of the images, so that loss, targets and augmentation are those of the full
-    size throughout. At half the size a step costs about a quarter, and a budget sees four times as many images.
+    size throughout; the scores of a classifier have no size and stay as they are. At half the size a step costs about a
+    quarter, and a budget sees four times as many images.
 
     Args:
         schedule: knows how far the run is.
@@ -28,7 +29,8 @@ class LowResolutionFirst(Inferer):
         scale: their size, as a share of the whole: above 0, at most 1.
 
     Shape:
-        inputs ``(B, C, H, W[, D])``; gives what the network gives, a tensor or a list of them, at the inputs' size.
+        inputs ``(B, C, H, W[, D])``; gives what the network gives, a tensor or a list of them, at the inputs' size, or
+        ``(B, K)`` of a classifier.
 
     Raises:
         ValueError: share or scale is out of its range.
@@ -52,8 +54,12 @@ class LowResolutionFirst(Inferer):
         small = _resize(inputs, tuple(max(1, round(length * self.scale)) for length in size))
         outputs = network(small, *args, **kwargs)
         if isinstance(outputs, torch.Tensor):
-            return _resize(outputs, size)
-        return [_resize(output, size) for output in outputs]
+            return _restored(outputs, size)
+        return [_restored(output, size) for output in outputs]
+
+
+def _restored(output: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    return output if output.ndim == 2 else _resize(output, size)
 
 
 def _resize(images: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:

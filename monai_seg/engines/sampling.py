@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
 from monai.data import DistributedSampler
 
-from monai_seg.data.epoch_sampler import EpochSampler
+from monai_seg.data.epoch_sampler import BalancedEpochSampler, EpochSampler
 from monai_seg.engines.distribution import rank, world_size
 
 
@@ -17,6 +17,17 @@ class TooFewCasesError(ValueError):
 def training_sampler(dataset: Sized, seed: int = 0) -> EpochSampler:
     """Each epoch's order as a function of seed and epoch, shared out among the processes."""
     return EpochSampler(len(dataset), seed=seed, rank=rank(), world_size=world_size())
+
+
+def balanced_sampler(dataset: Sized, classes: Sequence[int], seed: int = 0) -> EpochSampler:
+    """As `training_sampler`, but all classes are drawn equally often, rare ones again and again.
+
+    Args:
+        dataset: to draw from.
+        classes: class of each of its samples.
+        seed: of the run.
+    """
+    return BalancedEpochSampler(classes, seed=seed, rank=rank(), world_size=world_size())
 
 
 def evaluation_sampler(dataset: Sized) -> DistributedSampler:
