@@ -10,7 +10,7 @@ from monai_seg.engines.key_check import UnknownKeyError, check_keys
 from monai_seg.engines.precision import AutocastInferer, autocast_dtype, prepare_network
 from monai_seg.engines.resolution import LowResolutionFirst
 from monai_seg.engines.run_folder import RunFolder, RunFolderError
-from monai_seg.engines.sampling import balanced_sampler, evaluation_sampler, training_sampler
+from monai_seg.engines.sampling import class_sampler, evaluation_sampler, training_sampler
 from monai_seg.engines.setup import set_up
 from monai_seg.engines.trainer import NonFiniteLossError, Trainer
 
@@ -29,9 +29,9 @@ __all__ = [
     "Trainer",
     "UnknownKeyError",
     "autocast_dtype",
-    "balanced_sampler",
     "bundle_root",
     "check_keys",
+    "class_sampler",
     "device",
     "evaluation_sampler",
     "load_checkpoint",

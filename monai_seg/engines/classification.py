@@ -55,7 +55,9 @@ class MixUp:
 
 
 class MirrorAverage(Inferer):
-    """Judge an image and its mirror image, and average the probabilities of the two.
+    """Judge an image and its mirror image, and average the scores of the two.
+
+    Scores and not probabilities: so a temperature that is fitted afterwards divides the average as it divides each.
 
     Args:
         inferer: how to call the network, None for a plain call.
@@ -63,7 +65,7 @@ class MirrorAverage(Inferer):
         axes: of ``(B, C, H, W)`` to mirror; left and right by default.
 
     Shape:
-        Gives scores ``(B, K)``, the logarithm of the mean probability.
+        Gives scores ``(B, K)``.
     """
 
     def __init__(self, inferer: Inferer | None = None, enabled: bool = True, axes: Sequence[int] = (3,)) -> None:
@@ -74,9 +76,7 @@ class MirrorAverage(Inferer):
         scores = self.inferer(inputs, network, *args, **kwargs)
         if not self.enabled:
             return scores
-        mirrored = self.inferer(inputs.flip(self.axes), network, *args, **kwargs)
-        both = torch.stack([each.float().log_softmax(1) for each in (scores, mirrored)])
-        return both.logsumexp(0).log_softmax(1)
+        return (scores + self.inferer(inputs.flip(self.axes), network, *args, **kwargs)) / 2
 
 
 def temperature_of(network: torch.nn.Module) -> torch.Tensor:

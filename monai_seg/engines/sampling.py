@@ -19,14 +19,17 @@ def training_sampler(dataset: Sized, seed: int = 0) -> EpochSampler:
     return EpochSampler(len(dataset), seed=seed, rank=rank(), world_size=world_size())
 
 
-def balanced_sampler(dataset: Sized, classes: Sequence[int], seed: int = 0) -> EpochSampler:
-    """As `training_sampler`, but all classes are drawn equally often, rare ones again and again.
+def class_sampler(dataset: Sized, classes: Sequence[int], imbalance: str = "none", seed: int = 0) -> EpochSampler:
+    """As `training_sampler`; with ``imbalance`` "sampler" all classes are drawn equally often, rare ones repeatedly.
 
     Args:
         dataset: to draw from.
         classes: class of each of its samples.
+        imbalance: what is done about classes of unequal size, see `monai_seg.losses.ClassificationLoss`.
         seed: of the run.
     """
+    if imbalance != "sampler":
+        return training_sampler(dataset, seed)
     return BalancedEpochSampler(classes, seed=seed, rank=rank(), world_size=world_size())
 
 

@@ -1,5 +1,6 @@
-"""From a trained network to masks on disk: weights, inputs, and predictions in the geometry of their inputs."""
+"""From a trained network to files: weights, inputs, masks in the geometry of their inputs, objects and classes."""
 
+from monai_seg.inference.class_table import ClassTable
 from monai_seg.inference.instance_files import InstanceFiles
 from monai_seg.inference.label_map_file import prediction_name, write_label_map
 from monai_seg.inference.prediction_files import PredictionFiles
@@ -7,6 +8,7 @@ from monai_seg.inference.sliding_detection import SlidingWindowDetectionInferer
 from monai_seg.inference.weights import find_weights, load_weights
 
 __all__ = [
+    "ClassTable",
     "InstanceFiles",
     "PredictionFiles",
     "SlidingWindowDetectionInferer",

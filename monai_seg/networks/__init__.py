@@ -8,7 +8,7 @@ from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from monai_seg.networks.classifier import Classifier
-    from monai_seg.networks.classifier_ensemble import ClassifierEnsemble
+    from monai_seg.networks.classifier_ensemble import ClassifierEnsemble, make_classifier
     from monai_seg.networks.compact_cnn import CompactCNN
     from monai_seg.networks.encoder import ResNetEncoder
     from monai_seg.networks.feature_pyramid import FeaturePyramid, SmallResNet
@@ -36,6 +36,7 @@ _HOMES = {
     "WeightsMismatchError": "weight_errors",
     "WeightsUnavailableError": "weight_errors",
     "load_pretrained": "pretrained",
+    "make_classifier": "classifier_ensemble",
     "read_pretrained": "pretrained",
 }
 
@@ -55,6 +56,7 @@ __all__ = [
     "WeightsMismatchError",
     "WeightsUnavailableError",
     "load_pretrained",
+    "make_classifier",
     "read_pretrained",
 ]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
+
+from monai_seg.networks.classifier import COMPACT, Classifier
 
 
 class ClassifierEnsemble(nn.Module):
@@ -44,3 +47,17 @@ class ClassifierEnsemble(nn.Module):
             return scores
         mean = torch.stack([each.float().log_softmax(1) for each in scores]).logsumexp(0)  # up to a constant
         return mean.log_softmax(1) / self.temperature
+
+
+def make_classifier(architecture: str | Sequence[str] = "resnet18", **options: Any) -> nn.Module:
+    """One `Classifier`, or a `ClassifierEnsemble` of several, by their names.
+
+    Args:
+        architecture: of one network, or a list of them: ``["resnet18", "compact"]``.
+        options: of each `Classifier`; weights that are pretrained are not for the compact CNN, which takes none.
+    """
+    if isinstance(architecture, str):
+        return Classifier(architecture, **options)
+    return ClassifierEnsemble(
+        [Classifier(name, **(options | ({"pretrained": None} if name == COMPACT else {}))) for name in architecture]
+    )

@@ -26,12 +26,12 @@ def test_classes_and_persons(folder):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_split_by_person_leaves_every_class_in_every_section(folder, seed):
+def test_a_split_by_person_leaves_every_class_to_learn_from(folder, seed):
     parts = sections(folder, target_key="class", seed=seed)
     people = [{record["group"] for record in part} for part in parts.values()]
     assert sum(map(len, people)) == len(set.union(*people)) == expressions.N_PERSONS
-    for part in parts.values():
-        assert set(Counter(record["class"] for record in part)) >= {"happiness", "anger", "sadness", "surprise"}
+    assert min(Counter(record["class"] for record in parts["training"]).values()) >= 5
+    assert len({record["class"] for record in parts["test"]}) >= 4
 
 
 def test_bytes_follow_the_seed():
