@@ -10,6 +10,7 @@ import pytest
 import torch
 from bundle_helpers import FinishedRun, load, run, trained_and_evaluated
 from bundle_tasks import BUILDING, FACE, HIPPOCAMPUS, MEMBRANE, TASKS, Task, short_name
+from emotion_task import EMOTIONS
 from instance_task import INSTANCES
 
 CASES = 8
@@ -115,3 +116,15 @@ def found_instances(trained_instances, tmp_path_factory) -> FinishedRun:
     torch.save(best, path / "checkpoints" / "best.pt")
     run(trained_instances.task, "evaluating", run_dir=str(path))
     return FinishedRun(trained_instances.task, path)
+
+
+@pytest.fixture(scope="session")
+def emotions(tmp_path_factory) -> Task:
+    """The bundle of emotions, whose cases are whole images with a class."""
+    return EMOTIONS.on(EMOTIONS.write(tmp_path_factory.mktemp("emotions"), 10))
+
+
+@pytest.fixture(scope="session")
+def judged_emotions(emotions, tmp_path_factory) -> FinishedRun:
+    """Two epochs and an evaluation; leave it as it is."""
+    return trained_and_evaluated(emotions, tmp_path_factory.mktemp("runs") / emotions.name)
