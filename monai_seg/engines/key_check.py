@@ -17,7 +17,7 @@ from monai.utils import BundlePropertyConfig
 from monai_seg.engines.configuration import running_configuration
 
 SEPARATOR = ReferenceResolver.sep
-_RUN_IDS = ("imports", "initialize", "run", "finalize", "training", "evaluating", "inferring")
+_RUN_IDS = ("imports", "initialize", "run", "finalize", "training", "evaluating", "explaining", "inferring")
 _PROPERTY_IDS = tuple(item[BundlePropertyConfig.ID] for item in (*TrainProperties.values(), *InferProperties.values()))
 
 

@@ -19,6 +19,7 @@ from monai_seg.data import DataError
 from monai_seg.engines import RunFolderError
 from monai_seg.inference.bundle_workflow import BundleError, BundleWorkflow
 from monai_seg.metrics.classification import PER_CLASS, WHOLE
+from monai_seg.review import UnknownCaseError
 
 
 def summary(folder: Path) -> dict:
@@ -135,6 +136,18 @@ def test_one_file_is_input_enough(judged_emotions, tmp_path):
     run(judged_emotions.task, "inferring", dataset_dir=str(image), run_dir=str(judged_emotions.path),
         output_dir=str(tmp_path))  # fmt: skip
     assert len((tmp_path / "classes.csv").read_text().splitlines()) == 2
+
+
+def test_maps_of_chosen_and_worst_cases_are_drawn(judged_emotions, tmp_path):
+    copy = Path(shutil.copytree(judged_emotions.path, tmp_path / "run"))
+    case = rows(copy / "metrics")[0]["case"]
+    explain = {"cases": [case], "worst": 1, "methods": ["gradcam", "gradcam++"]}
+    run(judged_emotions.task, "explaining", run_dir=str(copy), explain=explain)
+    assert array(copy / "figures" / "saliency.png").std() > 5
+    with refused(UnknownCaseError, "no case 'nobody' was evaluated", "per_case.csv"):
+        run(judged_emotions.task, "explaining", run_dir=str(copy), explain={"cases": ["nobody"]})
+    with refused(ValueError, "methods hold lime; give some of gradcam"):
+        run(judged_emotions.task, "explaining", run_dir=str(copy), explain={"methods": ["lime"]})
 
 
 def test_data_of_others_are_mapped_by_name_and_lacking_classes_are_said(judged_emotions, tmp_path):
