@@ -1,7 +1,7 @@
 """Embedded sample data: seeded and synthetic, generated at first use into a cache folder.
 
-One module per task family (`volumes`, `cells`, `aerial`, `faces`, `slices`, `nodules`, `expressions`) gives the files of
-a data set as pairs of path and content; this module alone decides where they go and that they arrive there all at once.
+One module per task family (`volumes`, `cells`, `aerial`, `faces`, `slices`, `nodules`, `expressions`) gives the files
+of a data set as pairs of path and content; this module alone decides where they go and that they arrive all at once.
 """
 
 from __future__ import annotations
