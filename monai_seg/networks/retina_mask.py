@@ -59,7 +59,8 @@ class RetinaMask(RetinaNet):
         self.mask_threshold, self.mask_context, self.mask_jitter = mask_threshold, mask_context, mask_jitter
         self.mask_copies, self.masks_per_batch = mask_copies, masks_per_batch
         pyramid = self.detector.network.feature_extractor
-        self.strides = pyramid.strides[:-1]  # the last level is only the one before, thinned out
+        # The last level of the pyramid is only the one before, thinned out.
+        self.mask_strides = self.strides[: pyramid.level_count - 1]
         self.mask_head = _MaskHead(pyramid.out_channels, num_classes, spatial_dims)
 
     def _losses(self, batch: torch.Tensor, levels: list[torch.Tensor], targets: Targets) -> dict[str, torch.Tensor]:
@@ -104,7 +105,7 @@ class RetinaMask(RetinaNet):
         counts = [len(each) for each in boxes]
         level_of = torch.cat([self._level(each) for each in boxes])
         features: torch.Tensor | None = None
-        for number, stride in enumerate(self.strides):
+        for number, stride in enumerate(self.mask_strides):
             chosen = level_of == number
             part = [box[own] for box, own in zip(boxes, chosen.split(counts), strict=True)]
             pooled = _pooled(levels[number].float(), part, cells, 1 / stride)
@@ -116,8 +117,8 @@ class RetinaMask(RetinaNet):
         """The coarsest level on which a cell is still one of its pixels wide."""
         dims = self.spatial_dims
         side = (box[:, dims:] - box[:, :dims]).clamp(min=1e-3).prod(dim=1) ** (1 / dims)
-        level = torch.floor(torch.log2(side / (_CELLS[dims] * self.strides[0])))
-        return level.clamp(0, len(self.strides) - 1).long()
+        level = torch.floor(torch.log2(side / (_CELLS[dims] * self.mask_strides[0])))
+        return level.clamp(0, len(self.mask_strides) - 1).long()
 
     def _widened(self, box: torch.Tensor) -> torch.Tensor:
         dims = self.spatial_dims

@@ -12,8 +12,8 @@ from monai.apps.detection.networks.retinanet_network import RetinaNet as MonaiRe
 from monai.apps.detection.utils.anchor_utils import AnchorGenerator
 from monai.apps.detection.utils.box_selector import BoxSelector
 from monai.data.box_utils import clip_boxes_to_image
-from monai.losses import FocalLoss
 from torch import nn
+from torchvision.ops import sigmoid_focal_loss
 
 from monai_seg.networks.detector_input import PaddedImages, images_and_targets
 from monai_seg.networks.feature_pyramid import SMALL, DetectorNorm, FeaturePyramid
@@ -39,7 +39,8 @@ class RetinaNet(nn.Module):
         backbone, pretrained, norm, frozen_stages: see `FeaturePyramid`.
         stem_stride: 1 doubles the resolution of all levels of the small backbone, for objects of few voxels.
         fpn_channels: of each level, a multiple of 8.
-        anchor_sizes: side of a typical object in pixels, one for each level.
+        anchor_sizes: side of a typical object in pixels, one for each level, the finest first. Fewer sizes than levels
+            leave the coarsest levels out, which in a small volume are a few voxels wide and of no use.
         anchor_ratios: in 2D width over height; in 3D a pair for each anchor, second and third axis over the first, of
             which a plain 1.0 means a cube.
         matching_candidates: anchors near the middle of an object that may learn it, on each level.
@@ -88,13 +89,14 @@ class RetinaNet(nn.Module):
         pyramid = FeaturePyramid(
             backbone, in_channels, fpn_channels, pretrained, norm, frozen_stages, False, spatial_dims, stem_stride
         )
-        if len(anchor_sizes) != pyramid.level_count:
+        if not 1 <= len(anchor_sizes) <= pyramid.level_count:
             raise ValueError(
                 f"anchor_sizes is {tuple(anchor_sizes)}; the backbone {backbone} has {pyramid.level_count} levels: "
-                "give one size for each"
+                "give one size for each, or for the finest ones"
             )
+        self.strides = pyramid.strides[: len(anchor_sizes)]
         ratios = [_ratios(each, spatial_dims) for each in anchor_ratios]
-        self.padding = PaddedImages(pyramid.mean, pyramid.std, spatial_dims=spatial_dims, stride=pyramid.strides[-1])
+        self.padding = PaddedImages(pyramid.mean, pyramid.std, spatial_dims=spatial_dims, stride=self.strides[-1])
         network = MonaiRetinaNet(spatial_dims, num_classes, len(ratios), pyramid)
         anchors = AnchorGenerator(tuple((size,) for size in anchor_sizes), (tuple(ratios),) * len(anchor_sizes))
         self.detector = _Detector(network, anchors)
@@ -120,7 +122,7 @@ class RetinaNet(nn.Module):
             self.training,
         )
         batch, _ = self.padding(pictures)
-        levels = list(self.detector.network.feature_extractor(batch.tensors).values())
+        levels = list(self.detector.network.feature_extractor(batch.tensors).values())[: len(self.strides)]
         if self.training:
             return self._losses(batch.tensors, levels, wanted)
         return self._found(batch.tensors, levels, batch.image_sizes)
@@ -149,7 +151,7 @@ class _Detector(RetinaNetDetector):
     def __init__(self, network: MonaiRetinaNet, anchors: AnchorGenerator) -> None:
         super().__init__(network, anchors)
         self.set_target_keys("box", "label")
-        self.set_cls_loss(FocalLoss(reduction="sum", gamma=2.0, alpha=0.25))
+        self.set_cls_loss(_SummedFocalLoss())
         self.set_box_regression_loss(nn.SmoothL1Loss(beta=_BOX_ERROR, reduction="mean"), True, False)
 
     def losses(self, batch: torch.Tensor, levels: list[torch.Tensor], targets: Targets) -> dict[str, torch.Tensor]:
@@ -184,6 +186,13 @@ class _Detector(RetinaNetDetector):
         """The mean over matched anchors; without any, a zero that all weights lead to."""
         loss = super().compute_box_loss(box_regression, targets, anchors, matched_idxs)
         return loss if loss.requires_grad else 0.0 * box_regression.sum()
+
+
+class _SummedFocalLoss(nn.Module):
+    """torchvision's; MONAI's averages over all anchors whatever its reduction is, as they have no spatial axes."""
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return sigmoid_focal_loss(logits, target, alpha=0.25, gamma=2.0, reduction="sum")
 
 
 class _Selector(BoxSelector):

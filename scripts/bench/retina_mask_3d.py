@@ -32,7 +32,7 @@ def network_3d(seed: int) -> RetinaMask:
     return RetinaMask(
         spatial_dims=3,
         fpn_channels=32,
-        anchor_sizes=(7, 11, 16, 24),
+        anchor_sizes=(8, 13),
         anchor_ratios=(1.0,),
         masks_per_batch=16,
         detections_per_image=20,

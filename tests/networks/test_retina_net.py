@@ -34,11 +34,20 @@ class TestRetinaMaskOfVolumes(DetectorContract):
                           masks_per_batch=4, **options)  # fmt: skip
 
 
+class TestRetinaNetOfTwoLevels(DetectorContract):
+    size = (64, 96)
+    has_masks = False
+
+    def make(self, **options):
+        return RetinaNet(detections_per_image=10, fpn_channels=16, anchor_sizes=(8, 32), **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"num_classes": 0}, "num_classes 0; give 1 or more"),
-        ({"anchor_sizes": (8, 16)}, "the backbone small has 4 levels"),
+        ({"anchor_sizes": ()}, "the backbone small has 4 levels"),
+        ({"anchor_sizes": (8, 16, 32, 64, 128)}, "the backbone small has 4 levels"),
         ({"anchor_ratios": [(1.0, 2.0)]}, r"an anchor ratio is \(1.0, 2.0\); give a number in 2D"),
         ({"anchor_ratios": [0.5], "spatial_dims": 3}, "an anchor ratio is 0.5"),
         ({"spatial_dims": 4}, "spatial_dims is 4"),
