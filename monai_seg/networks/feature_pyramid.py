@@ -47,9 +47,9 @@ class SmallResNet(ResNet):
             conv1_t_size=7,
             conv1_t_stride=stem_stride,
             feed_forward=False,
-            norm=("group", {"num_groups": _GROUPS}),
         )
         del self.layer4  # of stride 32; the pyramid makes that level by pooling
+        _exchange_batch_norm(self, "group", _GROUPS)  # MONAI takes the norm that it is given for the stem alone
         self.channels = _SMALL_WIDTHS[:3]
         self.mean, self.std = (NEUTRAL_MEAN,) * in_channels, (NEUTRAL_STD,) * in_channels
 
@@ -152,14 +152,14 @@ def _refuse_impossible(
         )
 
 
-def _exchange_batch_norm(module: nn.Module, norm: DetectorNorm) -> None:
+def _exchange_batch_norm(module: nn.Module, norm: DetectorNorm, groups: int = 32) -> None:
     """Replace each batch norm by another norm of the same channels."""
     for name, child in module.named_children():
-        if not isinstance(child, nn.BatchNorm2d):
-            _exchange_batch_norm(child, norm)
+        if not isinstance(child, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            _exchange_batch_norm(child, norm, groups)
         elif norm == "frozen_batch":
             frozen = FrozenBatchNorm2d(child.num_features, child.eps)
             frozen.load_state_dict(child.state_dict())
             setattr(module, name, frozen)
         elif norm == "group":
-            setattr(module, name, nn.GroupNorm(math.gcd(child.num_features, 32), child.num_features))
+            setattr(module, name, nn.GroupNorm(math.gcd(child.num_features, groups), child.num_features))

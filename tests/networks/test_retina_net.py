@@ -87,6 +87,14 @@ def test_masks_reach_beyond_boxes_and_are_of_their_class():
     assert not mask[1].any()
 
 
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_no_norm_looks_at_the_other_images_of_a_batch(spatial_dims):
+    """MONAI's ResNet has batch norm in its blocks whatever norm it is asked for."""
+    norms = [type(each).__name__ for each in RetinaMask(spatial_dims=spatial_dims).modules()]
+    assert norms.count("GroupNorm") > 12
+    assert not any("BatchNorm" in name for name in norms)
+
+
 @pytest.mark.slow
 def test_two_objects_are_learnt_by_heart():
     torch.manual_seed(0)
