@@ -9,6 +9,7 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 
 from monai_seg.engines.distribution import world_size
+from monai_seg.networks.small_volumes import small_volumes_in_float32
 
 
 def autocast_dtype(amp: str | bool, device: torch.device) -> torch.dtype | None:
@@ -97,6 +98,8 @@ def prepare_network(
     if channels_last:
         is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
         network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+    if device.type == "cpu" and not compile:
+        small_volumes_in_float32(network)
     if compile:
         torch._dynamo.config.suppress_errors = True
         network.compile(dynamic=False)  # with symbolic shapes the compiler stops on some networks

@@ -18,6 +18,7 @@ from torchvision.ops import sigmoid_focal_loss
 from monai_seg.networks.detector_input import PaddedImages, images_and_targets
 from monai_seg.networks.feature_pyramid import SMALL, DetectorNorm, FeaturePyramid
 from monai_seg.networks.non_maximum_suppression import non_maximum_suppression
+from monai_seg.networks.small_volumes import small_volumes_in_float32
 
 _CANDIDATES = 1000  # of each level, before boxes suppress each other
 _BOX_ERROR = 1.0 / 9  # from which the error of a box counts linearly
@@ -109,6 +110,7 @@ class RetinaNet(nn.Module):
             nms_thresh=nms_thresh,
             detections_per_img=detections_per_image,
         )
+        small_volumes_in_float32(self)
 
     def forward(
         self,
