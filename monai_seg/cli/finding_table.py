@@ -73,6 +73,7 @@ def _summary(report: Report) -> Table:
         ("data", _cases_told(report)),
         ("images", _images_told(report)),
         ("labels", _labels_told(report)),
+        ("objects", _objects_told(report)),
     ):
         if text:
             lines.add_row(name, text)
@@ -108,6 +109,13 @@ def _labels_told(report: Report) -> str:
     names, values = report.facts.get("labels", {}), report.facts.get("label_values", [])
     shown = [f"{value} {names[value]}" if value in names else str(value) for value in values[:12]]
     return ", ".join(shown) + (f" and {len(values) - 12} more" if len(values) > 12 else "")
+
+
+def _objects_told(report: Report) -> str:
+    if "objects" not in report.facts:
+        return ""
+    counts = ", ".join(f"{count} {name}" for name, count in report.facts["objects"].items()) or "none"
+    return f"{counts}; {_plural(report.facts['images_without_objects'], 'image')} without any"
 
 
 def _result(report: Report) -> Text:
