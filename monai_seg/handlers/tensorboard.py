@@ -123,10 +123,10 @@ class TensorBoardReview:
         self.writer.flush()
 
     def _tag(self, name: str) -> str:
-        for metric in self.evaluator.metric_names:
-            for class_name in self.class_names:
-                if name == f"{metric}_{class_name}":
-                    return f"{metric}/{class_name}"
+        for class_name in self.class_names:
+            metric = name.removesuffix(f"_{class_name}")
+            if metric != name and metric in self.evaluator.state.metrics:
+                return f"{metric}/{class_name}"
         return "loss/validation" if name == "loss" else f"{name}/mean"
 
     def _draw(self, trainer: Any) -> None:
