@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from monai_seg.cli.audit import audit
 from monai_seg.cli.check import check
 from monai_seg.cli.predict import predict
 from monai_seg.cli.review import review
@@ -37,6 +38,7 @@ app.command()(check)
 app.command()(split)
 app.command()(predict)
 app.command()(review)
+app.command()(audit)
 
 
 def main() -> None:

@@ -96,8 +96,8 @@ class RetinaNet(nn.Module):
                 "give one size for each, or for the finest ones"
             )
         self.strides = pyramid.strides[: len(anchor_sizes)]
-        for unused in pyramid.fpn.layer_blocks[len(anchor_sizes) :]:
-            unused.requires_grad_(False)  # several processes would wait for its gradient
+        for number, block in enumerate(pyramid.fpn.get_submodule("layer_blocks").children()):
+            block.requires_grad_(number < len(anchor_sizes))  # several processes would wait for the others' gradients
         ratios = [_ratios(each, spatial_dims) for each in anchor_ratios]
         self.padding = PaddedImages(pyramid.mean, pyramid.std, spatial_dims=spatial_dims, stride=self.strides[-1])
         network = MonaiRetinaNet(spatial_dims, num_classes, len(ratios), pyramid)

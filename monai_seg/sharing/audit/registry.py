@@ -1,0 +1,83 @@
+"""What a bundle of data alone may name: components by their exact names, each with the arguments that it may get.
+
+A prefix would not do: ``monai.bundle.scripts.os.mknod`` begins like a friend. A name that is not here may be harmless;
+it needs trust all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_READERS = ("PILReader", "NibabelReader", "ITKReader", "monai_seg.data.RGBReader")
+_SPATIAL = _words("spatial_size size_mode mode anti_aliasing align_corners roi_size k spatial_axis pixdim axcodes")
+_DETECTOR = _words(
+    "in_channels num_classes backbone norm fpn_channels anchor_sizes anchor_ratios score_thresh nms_thresh "
+    "detections_per_image"
+)
+_RETINA = _words("spatial_dims stem_stride matching_candidates")
+_KEYED = frozenset({"keys", "allow_missing_keys"})
+
+COMPONENTS: Mapping[str, frozenset[str]] = {
+    "monai.transforms.Compose": frozenset({"transforms"}),
+    "monai.transforms.LoadImaged": _KEYED | {"reader", "reverse_indexing", "ensure_channel_first", "image_only"},
+    "monai.transforms.EnsureChannelFirstd": _KEYED | {"channel_dim"},
+    "monai.transforms.EnsureTyped": _KEYED | {"dtype", "track_meta"},
+    "monai.transforms.Orientationd": _KEYED | _SPATIAL,
+    "monai.transforms.Spacingd": _KEYED | _SPATIAL | {"padding_mode", "scale_extent"},
+    "monai.transforms.Resized": _KEYED | _SPATIAL,
+    "monai.transforms.SpatialPadd": _KEYED | _SPATIAL | {"method", "value"},
+    "monai.transforms.DivisiblePadd": _KEYED | _SPATIAL | {"method", "value"},
+    "monai.transforms.ScaleIntensityd": _KEYED | {"minv", "maxv", "factor", "channel_wise"},
+    "monai.transforms.ScaleIntensityRanged": _KEYED | {"a_min", "a_max", "b_min", "b_max", "clip"},
+    "monai.transforms.ScaleIntensityRangePercentilesd": _KEYED
+    | {"lower", "upper", "b_min", "b_max", "clip", "relative", "channel_wise"},
+    "monai.transforms.NormalizeIntensityd": _KEYED | {"subtrahend", "divisor", "nonzero", "channel_wise"},
+    "monai.transforms.Activationsd": _KEYED | {"sigmoid", "softmax"},
+    "monai.transforms.AsDiscreted": _KEYED | {"argmax", "to_onehot", "threshold", "rounding"},
+    "monai.transforms.KeepLargestConnectedComponentd": _KEYED | {"applied_labels", "is_onehot", "independent"},
+    "monai.inferers.SimpleInferer": frozenset(),
+    "monai.inferers.SlidingWindowInferer": _words("roi_size sw_batch_size overlap mode padding_mode"),
+    "monai.networks.nets.BasicUNet": _words(
+        "spatial_dims in_channels out_channels features act norm bias dropout upsample"
+    ),
+    "monai_seg.networks.UNetPlusPlus": _words("spatial_dims in_channels out_channels features deep_supervision head"),
+    "monai_seg.networks.ResNet50UNet": _words("in_channels out_channels encoder norm deep_supervision"),
+    "monai_seg.networks.MaskRCNN": _DETECTOR | _words("heads head_channels proposals rois_per_image mask_threshold"),
+    "monai_seg.networks.RetinaNet": _DETECTOR | _RETINA,
+    "monai_seg.networks.RetinaMask": _DETECTOR | _RETINA | _words("mask_threshold mask_context"),
+    "monai_seg.networks.make_classifier": _words("architecture in_channels num_classes image_size dropout stem"),
+    "monai_seg.transforms.EdgeTrueResized": _KEYED | _SPATIAL,
+    "monai_seg.transforms.RestoreInstancesd": _KEYED,
+}
+_DOTTED = re.compile(r"[^\W\d]\w*(\.\w+)+")
+
+
+def wrong_component(target: str, arguments: Mapping[str, Any]) -> str:
+    """Why a component is not one of those that data alone may name; "" where it is.
+
+    Args:
+        target: its ``_target_``.
+        arguments: its other keys; nested components are looked at on their own.
+    """
+    if target not in COMPONENTS:
+        return f"{target} is no component that data alone may name"
+    strange = sorted(arguments.keys() - COMPONENTS[target])
+    if strange:
+        return f"{target} may not be given {', '.join(strange)}"
+    readers = arguments.get("reader", _READERS[0])
+    if readers is not None and readers not in _READERS:
+        return f"{target} may not read by {readers}"
+    named = [
+        value
+        for key, value in arguments.items()
+        if key != "reader" and isinstance(value, str) and _DOTTED.fullmatch(value)
+    ]
+    # MONAI takes text such as "os.system" for the callable where an argument may be one.
+    return f"{target} may not be given the name {named[0]}" if named else ""
