@@ -23,6 +23,7 @@ FEW_FEATURES = ["--network_def#features", "[4,4,4,4,4,4]"]
 BUNDLES = {
     "hippocampus": ("volumes", FEW_FEATURES),
     "membrane": ("cells", FEW_FEATURES),
+    "face_emotion": ("expressions", ["--architecture", "compact", "--image_size", "32"]),
     "face": ("faces", ["--network_def#encoder", "resnet18", "--image_size", "[64,64]"]),
     "building": ("aerial", FEW_FEATURES),
     "brain_tumor": ("slices", ["--network_def#fpn_channels", "8", "--image_size", "64"]),
@@ -48,7 +49,7 @@ def desk(tmp_path_factory):
     shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
     for kind, _ in BUNDLES.values():
         source = Path(sample_data(kind))
-        if kind == "slices":  # whose names are in a file
+        if kind in ("slices", "expressions"):  # whose names are in a file
             shutil.copytree(source, folder / kind)
             continue
         for part in FOLDERS.get(kind, ("images", "masks")):

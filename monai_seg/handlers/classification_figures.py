@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
 
 from monai_seg.data.atomic import atomic_path
@@ -122,7 +123,8 @@ def mistakes_picture(cases: ClassifiedCases, most: int = _MOST_MISTAKES) -> np.n
     return contact_sheet([cases.files[place] for place in wrong[:most]], captions[:most], heading)
 
 
-def _each_class(cases: ClassifiedCases):  # type: ignore[no-untyped-def]
+def _each_class(cases: ClassifiedCases) -> Iterator[tuple[int, str, torch.Tensor, torch.Tensor]]:
+    """Index, name, probabilities and membership of each class that parts the cases."""
     for index, name in enumerate(cases.class_names):
         positive = cases.reference == index
         if 0 < int(positive.sum()) < len(positive):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_helpers import refused, run, workflow
+from bundle_helpers import load, refused, rows, run, workflow
 from bundle_tasks import Task
 from monai.bundle import ConfigParser, create_workflow
 
@@ -23,6 +25,7 @@ from test_bundle_contract import (  # noqa: F401
     test_unknown_key_of_inference_is_refused,
     test_wrong_amp_is_refused_with_the_allowed_values,
 )
+from test_bundle_distributed import launched, needs_gloo
 from test_bundle_resume import assert_same_end, in_validation, interrupted
 from test_bundle_runs import (  # noqa: F401
     test_a_run_is_never_overwritten,
@@ -118,3 +121,23 @@ def test_a_run_stopped_in_validation_goes_on_bit_identically(task, finished, tmp
     assert interrupted(task, tmp_path, in_validation) == 143
     run(task, "training", run_dir=str(tmp_path), resume=True)
     assert_same_end(tmp_path, finished.path)
+
+
+@needs_gloo
+@pytest.mark.slow
+def test_two_processes_train_one_network_and_judge_alike(task, tmp_path):
+    """Not to the same bytes: a network's scores depend in their last digits on the batch that an image comes in."""
+    launched(task, "training", run_dir=tmp_path / "run")
+    last = load(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert last["facts"]["epoch"] == 2
+    assert not [name for name in last["model"] if name.startswith("module.")]
+    folders = [Path(shutil.copytree(tmp_path / "run", tmp_path / name)) for name in ("one", "two")]
+    run(task, "evaluating", run_dir=str(folders[0]))
+    launched(task, "evaluating", run_dir=folders[1])
+    tables = [rows(folder / "metrics") for folder in folders]
+    for one, two in zip(*tables, strict=True):
+        assert (one["file"], one["person"], one["reference"]) == (two["file"], two["person"], two["reference"])
+        assert float(one["probability_fear"]) == pytest.approx(float(two["probability_fear"]), abs=2e-5)
+    summaries = [json.loads((folder / "metrics" / "summary.json").read_text()) for folder in folders]
+    values = [[each["mean"]["mean"] for each in summary.values()] for summary in summaries]
+    assert values[0] == pytest.approx(values[1], abs=1e-4)
