@@ -10,6 +10,7 @@ from torch import nn
 
 from monai_seg.networks.compact_cnn import CompactCNN
 from monai_seg.networks.pretrained import load_pretrained
+from monai_seg.networks.weight_errors import WeightsMismatchError
 
 COMPACT = "compact"
 _NOT_HERE = ("quantized_", "googlenet", "inception_v3")  # 8 bit weights; a second output in training
@@ -25,7 +26,8 @@ class Classifier(nn.Module):
         architecture: ``"compact"``, or what torchvision calls a classifier, as ``resnet18`` or ``efficientnet_b0``.
         in_channels: of the image.
         num_classes: all of them, exclusive.
-        image_size: side of the images in pixels; `CompactCNN` is made for it, others take any size.
+        image_size: side of the images in pixels. `CompactCNN` is made for it; others take any size, but weights are
+            those of one: it lies with them, and those of another are refused.
         dropout: share of the features that a training step leaves out before the last linear layer of a network of
             torchvision; `CompactCNN` has rates of its own.
         pretrained: weights to start from, see `load_pretrained`; None starts from random ones. They are torchvision's.
@@ -41,13 +43,15 @@ class Classifier(nn.Module):
 
     Raises:
         ValueError: an option is impossible, or torchvision knows no such classifier.
-        WeightsUnavailableError, WeightsMismatchError: see `load_pretrained`.
+        WeightsUnavailableError, WeightsMismatchError: see `load_pretrained`; the latter also where weights are loaded
+            that were trained on images of another size.
 
     Source:
         arXiv:1706.04599 for the temperature.
     """
 
     temperature: torch.Tensor
+    image_size: torch.Tensor
 
     def __init__(
         self,
@@ -66,6 +70,9 @@ class Classifier(nn.Module):
             raise ValueError(f"stem is {stem!r}; give summed or new")
         self.architecture, self.in_channels, self.num_classes = architecture, in_channels, num_classes
         self.register_buffer("temperature", torch.tensor(1.0))
+        self.register_buffer("image_size", torch.tensor(image_size))
+        self.set_size = image_size
+        self.register_load_state_dict_post_hook(_refuse_other_size)
         if architecture == COMPACT:
             if pretrained:
                 raise ValueError("there are no pretrained weights of the compact CNN; set pretrained to null")
@@ -86,6 +93,16 @@ class Classifier(nn.Module):
     def last_convolution(self) -> str:
         """Name of the last convolution, whose activations `GradCAM` looks at."""
         return [name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)][-1]
+
+
+def _refuse_other_size(network: Classifier, keys: object) -> None:
+    """Such weights would fit, and be wrong without a word: a ResNet takes images of any size."""
+    trained = int(network.image_size)
+    if trained != network.set_size:
+        raise WeightsMismatchError(
+            f"the weights were trained on images of {trained} pixels, image_size is {network.set_size}; "
+            f"give image_size {trained}"
+        )
 
 
 def _of_torchvision(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -54,15 +55,26 @@ class ClassifierEnsemble(nn.Module):
         return f"members.0.{self.members[0].last_convolution}"
 
 
-def make_classifier(architecture: str | Sequence[str] = "resnet18", **options: Any) -> nn.Module:
+def make_classifier(
+    architecture: str | Sequence[str] = "resnet18",
+    in_channels: int = 1,
+    num_classes: int = 5,
+    image_size: int = 224,
+    dropout: float = 0.3,
+    pretrained: str | Path | None = None,
+    stem: Literal["summed", "new"] = "summed",
+) -> Classifier | ClassifierEnsemble:
     """One `Classifier`, or a `ClassifierEnsemble` of several, by their names.
 
     Args:
         architecture: of one network, or a list of them: ``["resnet18", "compact"]``.
-        options: of each `Classifier`; weights that are pretrained are not for the compact CNN, which takes none.
+        in_channels, num_classes, image_size, dropout, stem: of each `Classifier`.
+        pretrained: of each of torchvision's; the compact CNN of an ensemble begins from random weights.
     """
+
+    def made(name: str, weights: str | Path | None) -> Classifier:
+        return Classifier(name, in_channels, num_classes, image_size, dropout, weights, stem)
+
     if isinstance(architecture, str):
-        return Classifier(architecture, **options)
-    return ClassifierEnsemble(
-        [Classifier(name, **(options | ({"pretrained": None} if name == COMPACT else {}))) for name in architecture]
-    )
+        return made(architecture, pretrained)
+    return ClassifierEnsemble([made(name, None if name == COMPACT else pretrained) for name in architecture])

@@ -18,7 +18,9 @@ ids = [f"{file.parts[-3]}/{file.name}" for file in CONFIGS]
 
 
 def parsed(file: Path, **overrides) -> dict:
-    parser = ConfigParser(ConfigParser.load_config_file(file))
+    """A configuration as it runs; one that is neither train.yaml nor inference.yaml lies over the former."""
+    files = [file] if file.name in ("train.yaml", "inference.yaml") else [file.with_name("train.yaml"), file]
+    parser = ConfigParser(ConfigParser.load_config_files(files))
     parser.update(overrides)
     parser.parse()
     return parser.get()
@@ -68,8 +70,10 @@ def test_a_slip_in_an_override_is_refused_with_the_nearest_key(file, key, messag
         ("membrane", "loss#sigmod", "of DiceCELoss: did you mean 'sigmoid'"),
         ("building", "network_def#feature", "of monai_seg.networks.UNetPlusPlus: did you mean 'features'"),
         ("building", "loss#loss#gama", "of monai_seg.losses.FocalDiceLoss: did you mean 'gamma'"),
-        ("face", "network_def#encode", "of monai_seg.networks.ResNet50UNet: did you mean 'encoder'"),
-        ("face", "shadow_ranges#penumbr", "of monai_seg.transforms.FaceShadowRanges: did you mean 'penumbra'"),
+        ("face_shadow", "network_def#encode", "of monai_seg.networks.ResNet50UNet: did you mean 'encoder'"),
+        ("face_shadow", "shadow_ranges#penumbr", "of monai_seg.transforms.FaceShadowRanges: did you mean 'penumbra'"),
+        ("face_emotion", "network_def#dropuot", "of monai_seg.networks.make_classifier: did you mean 'dropout'"),
+        ("face_emotion", "loss#gama", "of monai_seg.losses.ClassificationLoss: did you mean 'gamma'"),
         ("brain_tumor", "network_def#anchor_size", "of monai_seg.networks.MaskRCNN: did you mean 'anchor_sizes'"),
     ],
 )

@@ -1,11 +1,13 @@
 """Classifiers: sizes, gradients, pretrained stems, the kept temperature, export, and several that judge together."""
 
+import copy
+
 import pytest
 import torch
 from torchvision.models import resnet18
 
 from monai_seg.losses import ClassificationLoss
-from monai_seg.networks import Classifier, ClassifierEnsemble, CompactCNN, WeightsMismatchError
+from monai_seg.networks import Classifier, ClassifierEnsemble, CompactCNN, WeightsMismatchError, make_classifier
 
 SMALL = ("resnet18", "mobilenet_v3_small", "efficientnet_b0", "compact")
 
@@ -78,6 +80,15 @@ def test_temperature_is_kept_with_the_weights_and_divides_in_evaluation_alone():
     assert torch.equal(network(image), trained)
 
 
+def test_weights_of_another_size_of_images_are_refused():
+    state = Classifier("resnet18", image_size=224).state_dict()
+    Classifier("resnet18", image_size=224).load_state_dict(state)
+    with pytest.raises(
+        WeightsMismatchError, match="trained on images of 224 pixels, image_size is 96; give image_size"
+    ):
+        copy.deepcopy(Classifier("resnet18", image_size=96)).load_state_dict(state)
+
+
 def test_an_ensemble_learns_apart_and_averages_probabilities():
     members = [Classifier("compact", num_classes=3, image_size=size) for size in (16, 32)]
     network = ClassifierEnsemble(members)
@@ -91,6 +102,15 @@ def test_an_ensemble_learns_apart_and_averages_probabilities():
     mean = sum(member(image).softmax(1) for member in members) / 2
     assert torch.allclose(network(image).softmax(1), mean, atol=1e-6)
     assert torch.allclose(network(image), mean.log(), atol=1e-5)
+
+
+def test_one_or_several_by_name(weights):
+    assert make_classifier("compact", image_size=32).architecture == "compact"
+    both = make_classifier(["resnet18", "compact"], num_classes=3, image_size=32, pretrained=weights)
+    assert [member.architecture for member in both.members] == ["resnet18", "compact"]
+    layer = both.members[0].network.layer1[0].conv1.weight
+    assert torch.equal(layer, torch.load(weights)["layer1.0.conv1.weight"])
+    assert both.eval().get_submodule(both.last_convolution) is both.members[0].network.layer4[1].conv2
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "compact"])
