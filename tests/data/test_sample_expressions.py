@@ -41,8 +41,8 @@ def test_bytes_follow_the_seed():
 
 
 def test_moods_differ_more_than_noise_and_grey_levels_alone_tell_little():
-    faces = {mood: expressions.make_case(0, 3, 1, mood).astype(float) for mood in expressions.MOODS}
-    again = expressions.make_case(0, 3, 1, "anger")
+    faces = {mood: expressions.draw_face(0, 3, 1, mood).astype(float) for mood in expressions.MOODS}
+    again = expressions.draw_face(0, 3, 1, "anger")
     assert np.array_equal(again, faces["anger"])
     for mood in ("fear", "happiness", "sadness", "surprise"):
         change = np.abs(faces[mood] - faces["anger"])

@@ -37,6 +37,11 @@ def cells_dir(cache):
 
 
 @pytest.fixture(scope="module")
+def expressions_dir(cache):
+    return Path(sample_data("expressions", cache))
+
+
+@pytest.fixture(scope="module")
 def aerial_dir(cache):
     return Path(sample_data("aerial", cache))
 
@@ -103,6 +108,8 @@ def test_folder_is_what_the_generator_gives_in_any_order_of_cases(kind, request)
         expected = {"images/001_11.png": fields.png(again[0])}
     elif kind == "faces":
         expected = {"images/person_02_2.png": fields.png(again)}
+    elif kind == "expressions":
+        expected = {f"{generator.mood_of(0, 3)}/00_3.png": fields.png(again)}
     else:
         name = {"cells": "section_03.png", "aerial": "tile_03.png"}[kind]
         expected = {f"images/{name}": fields.png(again[0]), f"masks/{name}": fields.png(again[1])}

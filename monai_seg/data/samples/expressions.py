@@ -65,27 +65,39 @@ def generate(seed: int) -> Iterator[tuple[str, bytes]]:
         Path within the data set (with ``/``) and content of each file.
     """
     lines, counts = ["file,identity"], dict.fromkeys(MOODS, 0)
-    for person in range(N_PERSONS):
-        for number in range(FACES_OF_A_PERSON):
-            mood = _mood_of(seed, person * FACES_OF_A_PERSON + number)
-            name = f"{mood}/{person:02d}_{number}.png"
-            counts[mood] += 1
-            lines.append(f"{name},person_{person:02d}")
-            yield name, png(make_case(seed, person, number, mood))
+    for index in range(N_IMAGES):
+        (person, number), mood = divmod(index, FACES_OF_A_PERSON), mood_of(seed, index)
+        name = f"{mood}/{person:02d}_{number}.png"
+        counts[mood] += 1
+        lines.append(f"{name},person_{person:02d}")
+        yield name, png(make_case(seed, index))
     yield "identities.csv", ("\n".join(lines) + "\n").encode()
     facts = {"n_images": N_IMAGES, "n_persons": N_PERSONS, "size": SIZE, "version": VERSION, "seed": seed}
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
     yield "README.md", _README.format(**facts, counts=told).encode()
 
 
-def _mood_of(seed: int, index: int) -> str:
-    """Drawn so that the classes have about their shares whatever the seed: one place of a shuffled list."""
+def mood_of(seed: int, index: int) -> str:
+    """Mood of a case: a place of a shuffled list, so that the classes have their shares whatever the seed."""
     places = np.searchsorted(np.cumsum([mood.share for mood in MOODS.values()]), (np.arange(N_IMAGES) + 0.5) / N_IMAGES)
     return list(MOODS)[int(np.random.default_rng(seed).permutation(places)[index])]
 
 
-def make_case(seed: int, person: int, number: int, mood: str) -> np.ndarray:
+def make_case(seed: int, index: int) -> np.ndarray:
     """One face.
+
+    Args:
+        seed: seed of the data set.
+        index: number of the case, from 0: those of a person follow each other.
+
+    Returns:
+        Image ``(SIZE, SIZE)``, uint8.
+    """
+    return draw_face(seed, *divmod(index, FACES_OF_A_PERSON), mood_of(seed, index))
+
+
+def draw_face(seed: int, person: int, number: int, mood: str) -> np.ndarray:
+    """A face of a person in a mood.
 
     Args:
         seed: seed of the data set.
