@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
@@ -37,8 +38,17 @@ def contact_sheet(
         left, top = _GAP + place % columns * (_TILE + _GAP), _HEAD + place // columns * step
         tile = _tile(picture)
         sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2))
-        pen.multiline_text((left, top + _TILE + 1), caption, fill=_TEXT, font=font, spacing=2)
+        fitting = "\n".join(_cut(line, pen, font) for line in caption.split("\n"))
+        pen.multiline_text((left, top + _TILE + 1), fitting, fill=_TEXT, font=font, spacing=2)
     return np.asarray(sheet)
+
+
+def _cut(line: str, pen: ImageDraw.ImageDraw, font: Any) -> str:
+    """The line, without its end where it is wider than a tile."""
+    shown = line
+    while shown and pen.textlength(shown, font=font) > _TILE:
+        shown = shown[:-1]
+    return shown if shown == line else shown[:-1] + "…"
 
 
 def _tile(picture: str | np.ndarray) -> Image.Image:

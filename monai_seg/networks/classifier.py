@@ -89,11 +89,6 @@ class Classifier(nn.Module):
         """The last linear layer; what goes into it are the features of an image."""
         return [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
 
-    @property
-    def last_convolution(self) -> str:
-        """Name of the last convolution, whose activations `GradCAM` looks at."""
-        return [name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)][-1]
-
 
 def _refuse_other_size(network: Classifier, keys: object) -> None:
     """Such weights would fit, and be wrong without a word: a ResNet takes images of any size."""

@@ -49,11 +49,6 @@ class ClassifierEnsemble(nn.Module):
         mean = torch.stack([each.float().log_softmax(1) for each in scores]).logsumexp(0)  # up to a constant
         return mean.log_softmax(1) / self.temperature
 
-    @property
-    def last_convolution(self) -> str:
-        """Name of the last convolution of the first member, see `Classifier.last_convolution`."""
-        return f"members.0.{self.members[0].last_convolution}"
-
 
 def make_classifier(
     architecture: str | Sequence[str] = "resnet18",

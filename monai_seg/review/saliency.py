@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+_DETAIL = 6
 METHODS = ("gradcam", "gradcam++", "occlusion", "shapley")
 
 
@@ -35,7 +36,8 @@ def saliency_map(
         method: ``"gradcam"`` and ``"gradcam++"`` weigh the features of a layer by their gradients (MONAI's);
             ``"occlusion"`` tells how far the probability falls when a square is hidden (MONAI's); ``"shapley"`` shares
             the score out among the squares of a grid, by hiding random sets of them (captum, an extra).
-        target_layer: of the first two, by name; the last convolution by default. An earlier layer shows more detail.
+        target_layer: of the first two, by name; by default the last convolution that still gives 6 x 6 features, so
+            that small images are not judged by a handful of them.
         parts: squares along each axis, of the last two.
         samples: random orders in which the squares are hidden, of the last one.
 
@@ -73,13 +75,30 @@ def _activations(
 ) -> torch.Tensor:
     from monai.visualize import GradCAM, GradCAMpp
 
-    layer = target_layer or getattr(network, "last_convolution", None)
+    layer = target_layer or _last_detailed(network, batch)
     if layer is None or layer not in dict(network.named_modules()):
         raise ValueError(f"target_layer is {layer!r}; name a layer of the network, such as its last convolution")
     network.requires_grad_(True)
     kind: Any = GradCAM if method == "gradcam" else GradCAMpp
     maps = kind(nn_module=network, target_layers=layer, postprocessing=_as_it_is)
     return maps(batch, class_idx=class_index)[0, 0]
+
+
+def _last_detailed(network: torch.nn.Module, batch: torch.Tensor) -> str | None:
+    """The last convolution with `_DETAIL` features along each axis; where none has so many, that with most."""
+    sizes: dict[str, int] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: sizes.update({name: min(output.shape[2:])})
+
+    modules = [(name, each) for name, each in network.named_modules() if isinstance(each, torch.nn.Conv2d)]
+    hooks = [module.register_forward_hook(note(name)) for name, module in modules]
+    with torch.no_grad():
+        network(batch)
+    for hook in hooks:
+        hook.remove()
+    enough = [name for name in sizes if sizes[name] >= min(_DETAIL, max(sizes.values()))]
+    return enough[-1] if enough else None
 
 
 def _as_it_is(values: torch.Tensor) -> torch.Tensor:
@@ -93,7 +112,10 @@ def _occlusion(network: torch.nn.Module, batch: torch.Tensor, class_index: int, 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Using a non-tuple sequence")  # inside MONAI
         usual = network(batch).softmax(1)[0, class_index]
-        hide = OcclusionSensitivity(network, mask_size=side, n_batch=32, overlap=0.5, activate="softmax", verbose=False)
+        # Told how to activate: of a grey image MONAI would take the sigmoid of each score.
+        hide = OcclusionSensitivity(
+            network, mask_size=side, n_batch=32, overlap=0.5, activate=lambda scores: scores.softmax(1), verbose=False
+        )
         hidden, _ = hide(batch)
     return usual - hidden[0, class_index]
 

@@ -11,7 +11,7 @@ import torch
 from monai_seg.networks import Classifier, ClassifierEnsemble
 from monai_seg.review import MissingExtraError, saliency_map
 from monai_seg.review.explanation import overlaid
-from monai_seg.review.saliency import METHODS
+from monai_seg.review.saliency import METHODS, _last_detailed
 
 SIDE = 32
 PLACES = ((4, 4), (4, 20), (20, 12))
@@ -68,6 +68,15 @@ def test_what_decides_is_found(network, method):
     assert sum(each > 0 for each in found) >= 2
 
 
+def test_occlusion_is_a_fall_of_the_probability(network):
+    """Of a grey image MONAI alone takes the sigmoid: hiding what does not matter would change its 'probability' too."""
+    picture, label = (each[0] for each in images(3, seed=5))
+    values = saliency_map(network, picture, int(label), "occlusion", parts=4)
+    assert values.max() <= 1
+    assert values.median().abs() < 0.05
+    assert values.max() > 0.1
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_random_weights_make_another_map(network, method):
     """The sanity check of Adebayo et al. (arXiv:1810.03292): a map that stays tells nothing of the network."""
@@ -108,7 +117,13 @@ def test_an_ensemble_and_an_earlier_layer(network):
     picture = images(1, seed=1)[0][0]
     assert saliency_map(both, picture, 0, "gradcam").shape == (SIDE, SIDE)
     early = saliency_map(network, picture, 0, "gradcam", target_layer="network.blocks.1.conv1")
-    assert len(early.unique()) > len(saliency_map(network, picture, 0, "gradcam").unique()) / 2
+    assert not torch.equal(early, saliency_map(network, picture, 0, "gradcam"))
+
+
+def test_the_layer_that_is_looked_at_has_detail():
+    network = Classifier("resnet18", num_classes=3).eval()
+    found = {size: _last_detailed(network, torch.rand(1, 1, size, size)) for size in (32, 96, 224)}
+    assert found == {size: f"network.layer{stage}.1.conv2" for size, stage in ((32, 1), (96, 3), (224, 4))}
 
 
 def test_what_is_refused(network, monkeypatch):
