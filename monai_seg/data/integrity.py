@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import warnings as warnings_module
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,9 +19,9 @@ from monai_seg.data.fault import DataError, Fault, enumerate_briefly, fact
 from monai_seg.data.layouts import LayoutError, Listing, Record, read_listing
 from monai_seg.data.layouts.files import relative, stem
 from monai_seg.data.layouts.listing import first_image
+from monai_seg.data.progress import watched
 from monai_seg.data.raster import OPAQUE_ALPHA
 
-_QUIET_S = 2.0  # shorter checks show no progress
 logger = logging.getLogger(__name__)
 
 
@@ -93,7 +92,7 @@ def check(
     with warnings_module.catch_warnings():
         # Here and not around each file: the filters are one for all threads.
         warnings_module.filterwarnings("ignore", module=r"PIL\.")
-        cases = list(_watched(_check_all(records, listing.root, expected), len(records), progress))
+        cases = list(watched(_check_all(records, listing.root, expected), len(records), progress))
     faults = [*listing.faults, *_repeated_paths(parts, listing)]
     warnings: list[Fault] = []
     for case in cases:
@@ -146,21 +145,6 @@ def _check_all(records: Sequence[Record], root: Path, expected: Expected) -> Ite
     # Reading, unpacking and counting leave Python's lock, so threads help; few, as each holds a whole case.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda record: check_case(record, root, expected), records)
-
-
-def _watched(cases: Iterable[CaseFindings], total: int, progress: bool) -> Iterator[CaseFindings]:
-    if not progress:
-        yield from cases
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("reading", total=total, visible=False)
-        for case in cases:
-            bars.update(bar, advance=1, visible=time.monotonic() - start > _QUIET_S)
-            yield case
 
 
 def _facts(listing: Listing, cases: Sequence[CaseFindings]) -> dict[str, Any]:
