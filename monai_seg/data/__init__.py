@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from monai_seg.data.cases import external_cases, images, require_readable
     from monai_seg.data.classes import class_counts, class_indices, require_classes, with_classes
     from monai_seg.data.datalist_store import data_hash, read_datalist, write_datalist
+    from monai_seg.data.duplicates.gate import require_no_leaks
     from monai_seg.data.fault import DataError, Fault
     from monai_seg.data.integrity import check, require_sound
     from monai_seg.data.layouts import LayoutError
@@ -34,6 +35,7 @@ _HOMES = {
     "images": "cases",
     "read_datalist": "datalist_store",
     "require_classes": "classes",
+    "require_no_leaks": "duplicates.gate",
     "require_readable": "cases",
     "require_sound": "integrity",
     "sample_data": "samples",
@@ -57,6 +59,7 @@ __all__ = [
     "images",
     "read_datalist",
     "require_classes",
+    "require_no_leaks",
     "require_readable",
     "require_sound",
     "sample_data",

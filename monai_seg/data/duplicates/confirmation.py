@@ -15,9 +15,9 @@ from monai_seg.data.duplicates.proposals import Proposals
 from monai_seg.data.duplicates.registration import register, unit, warped
 from monai_seg.data.progress import watched
 
-# Correlation of the fine structure. Of copies (JPEG of quality 20, a quarter of the size, crops, turns, blown-out light)
-# 99 of 100 reach 0.95. Of 1,905 aligned faces two different people reach 0.75, of 232 skull-stripped MR slices two
-# different patients 0.91, by their outline; frames of one film or neighbouring slices of one patient pass.
+# Correlation of the fine structure. Of copies (JPEG of quality 20, a quarter of the size, cut, turned, with blown-out
+# light) 99 of 100 reach 0.95. Of 1,905 aligned faces two different people reach 0.75, of 232 skull-stripped MR slices
+# two different patients 0.91, by their outline; frames of one film or neighbouring slices of one patient pass.
 LEAST_AGREEMENT = 0.92
 _LEAST_COARSE = 0.75  # the same at half the resolution, below which the fine one is not looked at; 0.63 of other faces
 _COARSE_STEPS, _FINE_STEPS = 4, 4
