@@ -8,6 +8,7 @@ import typer
 
 from monai_seg.cli.audit import audit
 from monai_seg.cli.check import check
+from monai_seg.cli.duplicates import duplicates
 from monai_seg.cli.predict import predict
 from monai_seg.cli.review import review
 from monai_seg.cli.split import split
@@ -36,6 +37,7 @@ def _monai_seg(
 
 app.command()(check)
 app.command()(split)
+app.command()(duplicates)
 app.command()(predict)
 app.command()(review)
 app.command()(audit)

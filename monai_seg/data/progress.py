@@ -25,9 +25,15 @@ def watched(items: Iterable[Item], total: int, progress: bool, task: str = "read
     from rich.console import Console
     from rich.progress import Progress
 
-    start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(task, total=total, visible=False)
-        for item in items:
-            bars.update(bar, advance=1, visible=time.monotonic() - start > _QUIET_S)
+    start, bars, bar = time.monotonic(), Progress(console=Console(stderr=True), transient=True), None
+    try:
+        for count, item in enumerate(items):
+            if bar is not None:
+                bars.update(bar, completed=count)
+            elif time.monotonic() - start > _QUIET_S:  # not before: where nothing is shown, nothing is written
+                bars.start()
+                bar = bars.add_task(task, total=total, completed=count)
             yield item
+    finally:
+        if bar is not None:
+            bars.stop()

@@ -93,7 +93,7 @@ def test_a_doubled_pool(tmp_path):
     # In a split at random a test image has its twin in training as often as any image is there.
     assert (
         fault.facts[-1]
-        == "split  a random one would leave 70% of the test images with a copy in training, if 70% train"
+        == "split  a random one would leave 70.0% of the test images with a copy in training, if 70% train"
     )
     assert len(report.copies) == 24
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from monai_seg.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from monai_seg.data.duplicates.audited import AuditedImage, images_of_data, images_of_sections
+    from monai_seg.data.duplicates.audited import AuditedImage, images_of_data, images_of_run, images_of_sections
     from monai_seg.data.duplicates.copies import Copy, clusters, find_copies
     from monai_seg.data.duplicates.leaks import LeakReport, find_leaks
     from monai_seg.data.duplicates.shortcuts import Shortcut, find_shortcuts
@@ -22,6 +22,7 @@ _HOMES = {
     "find_leaks": "leaks",
     "find_shortcuts": "shortcuts",
     "images_of_data": "audited",
+    "images_of_run": "audited",
     "images_of_sections": "audited",
 }
 
@@ -35,6 +36,7 @@ __all__ = [
     "find_leaks",
     "find_shortcuts",
     "images_of_data",
+    "images_of_run",
     "images_of_sections",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_seg.data.grouping import name_groups
@@ -15,6 +15,7 @@ from monai_seg.data.layouts.files import relative
 from monai_seg.data.layouts.listing import SECTIONS, first_image
 
 logger = logging.getLogger(__name__)
+OF_RUN = "run"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,33 @@ def images_of_data(dataset_dirs: Sequence[str | os.PathLike[str]], group_by: str
                 if first_image(record) not in earlier
             ]
     return images
+
+
+def images_of_run(
+    run_dir: str | os.PathLike[str], dataset_dirs: Sequence[str | os.PathLike[str]] = (), group_by: str | None = None
+) -> list[AuditedImage]:
+    """The images that a run trained on and was tested with, in its sections, and those of further data sets.
+
+    Args:
+        run_dir: folder of the run.
+        dataset_dirs: such as external test sets; images that the run has are not taken again.
+        group_by: as of `images_of_data`.
+
+    Returns:
+        Images; those of the run bear `OF_RUN` as their data set, or none where there is no other.
+
+    Raises:
+        ValueError: it is no folder of a run; else as `images_of_data`.
+    """
+    datalist = Path(run_dir) / "datalist.json"
+    if not datalist.is_file():
+        raise ValueError(
+            f"{run_dir} holds no datalist.json\n  mend   name the folder of a run, such as runs/BUNDLE/DATE"
+        )
+    images = images_of_data([datalist, *dataset_dirs], group_by)
+    alone = len({image.data for image in images}) == 1
+    listed = images[0].data if images else ""
+    return [replace(image, data="" if alone else OF_RUN) if image.data == listed else image for image in images]
 
 
 def images_of_sections(sections: Mapping[str, Iterable[Record]]) -> list[AuditedImage]:

@@ -85,7 +85,7 @@ def copies_within(images: Sequence[AuditedImage], copies: Sequence[Copy]) -> lis
             problem = f"{place} is a multiplied pool: its {total:,} images are {different:,} different ones"
         facts = [line for copy in inside[:_EXAMPLES] for line in _pair(images, copy)]
         if place.endswith("unsplit"):
-            seen = f"{_seen_share(together, total):.0%} of the test images with a copy in training"
+            seen = f"{_seen_share(together, total):.1%} of the test images with a copy in training"
             facts.append(fact("split", f"a random one would leave {seen}, if {_TRAINING_SHARE:.0%} train"))
             mend += ", or give copies the same group, before the data are split"
         findings.append(Finding(WITHIN, False, Fault("", problem, tuple(facts), mend)))
