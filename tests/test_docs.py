@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 PAGES = [
     REPOSITORY / "README.md",
     *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict", "instances")),
+    REPOSITORY / "docs" / "duplicates.md",  # takes the run that the pages before have evaluated
     *sorted(REPOSITORY.glob("bundles/*/docs/README.md")),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

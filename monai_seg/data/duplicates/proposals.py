@@ -19,7 +19,7 @@ MOST_PARTNERS = 6  # proposed by one image
 _MOST_HITS = 32  # kept of one image in one cell, where very many are alike
 _EXHAUSTIVE = 4096  # images up to which every pair is compared
 _IMAGES_PER_CELL, _PROBES = 128, 10
-_ROWS = 1024  # of a block of similarities
+_MOST_SIMILARITIES = 4_000_000  # computed at once by a thread: 16 MB, also where one cell holds nearly all
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def propose(thumbnails: np.ndarray, progress: bool = False) -> Proposals:
     """Find for each image the few whose whole, turned or cut, is most like it.
 
     Whole images are compared in all eight turns, windows as they are and mirrored. Of more than 4,096 images only
-    those in the nearest cells of a clustering are compared, which takes time N^1.5 instead of N^2.
+    those in the nearest cells of a clustering are compared, so that time grows little faster than their number.
 
     Args:
         thumbnails: of all images.
@@ -55,11 +55,10 @@ def propose(thumbnails: np.ndarray, progress: bool = False) -> Proposals:
     Shape:
         thumbnails ``(N, S, S)``, uint8.
     """
-    windows = [window_features(thumbnails, window) for window in WINDOWS]
-    whole = windows[0]
-    stored = np.concatenate(windows)
+    features = window_features(thumbnails)
+    whole, every = features[0], features.reshape(-1, features.shape[2])
     of_image = np.tile(np.arange(len(whole)), len(WINDOWS))
-    searches = [([0, 1], stored), (list(range(2, len(TURNS))), whole)]
+    searches = [([0, 1], every), (list(range(2, len(TURNS))), whole)]
     hits = [_Search(stored, of_image[: len(stored)]).hits(whole, turns, progress) for turns, stored in searches]
     copy, stored_row, turn, similarity = (np.concatenate(each) for each in zip(*hits, strict=True))
     window, original = np.divmod(stored_row, len(whole))
@@ -86,11 +85,11 @@ class _Search:
         order = np.argsort(probed.ravel(), kind="stable")
         rows = order // probed.shape[1]
         bounds = np.searchsorted(probed.ravel()[order], np.arange(len(self.centres) + 1))
-        blocks = [
-            (rows[start : min(start + _ROWS, bounds[cell + 1])], members)
-            for cell, members in enumerate(self.members)
-            for start in range(bounds[cell], bounds[cell + 1], _ROWS)
-        ]
+        blocks = []
+        for cell, members in enumerate(self.members):
+            step = max(1, _MOST_SIMILARITIES // max(1, len(members)))
+            cuts = range(bounds[cell], bounds[cell + 1], step)
+            blocks += [(rows[start : min(start + step, bounds[cell + 1])], members) for start in cuts]
         found = list(watched(self._compare_all(queries, len(whole), blocks), len(blocks), progress, "comparing"))
         query, stored, similarity = (np.concatenate(each) for each in zip(*found, strict=True))
         turn, copy = np.divmod(query, len(whole))
