@@ -100,6 +100,13 @@ def test_16_bits_and_grey_with_transparency(files, tmp_path):
     assert [(copy.first, copy.second) for copy in found] == [(4, COUNT), (7, COUNT + 1)]
 
 
+def test_values_that_are_no_numbers_do_no_harm(files, tmp_path):
+    values = np.asarray(picture(4)).astype(np.float32)
+    values[3:5, 2:9] = [[np.nan], [np.inf]]
+    (found,) = copies_of(*files, save(Image.fromarray(values), tmp_path / "float.tif"))
+    assert (found.first, found.second) == (4, COUNT)
+
+
 def test_an_unreadable_image_is_told_and_the_others_are_compared(files, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")

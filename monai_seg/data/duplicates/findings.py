@@ -123,7 +123,8 @@ def contradictions(
             classes.setdefault(image.data, set()).add(image.class_name)
     facts = []
     for members in together:
-        for one, other in combinations(members, 2):
+        named = {(images[index].data, images[index].class_name): index for index in reversed(members)}
+        for one, other in combinations(sorted(named.values()), 2):
             if _classes_differ(images[one], images[other], classes):
                 facts.append((_labelled(images[one]), _labelled(images[other])))
                 break  # one pair of each cluster tells it

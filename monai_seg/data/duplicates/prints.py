@@ -114,7 +114,7 @@ def _grey(raster: Raster) -> np.ndarray:
             return np.asarray(Image.fromarray(np.ascontiguousarray(values[..., :3])).convert("L"))
         values = values[..., :3].mean(axis=-1, dtype=np.float32)
     values = values.reshape(sizes if len(sizes) == 2 else raster.shape[:2])
-    return values if values.dtype == np.uint8 else np.nan_to_num(values.astype(np.float32))
+    return values if values.dtype == np.uint8 else np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
 
 
 def _thumbnail(grey: np.ndarray) -> np.ndarray | None:

@@ -90,7 +90,7 @@ def _picture(path: str) -> Image.Image:
     if len(raster.shape) == 3:
         values = values.reshape((*raster.shape, -1))[:, :, raster.shape[2] // 2, 0]
     if values.dtype != np.uint8:
-        values = np.nan_to_num(values.astype(np.float32))
+        values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
         low, high = values.min(), values.max()
         values = ((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
     if values.ndim == 3:
