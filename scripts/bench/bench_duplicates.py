@@ -131,13 +131,14 @@ def main() -> None:
     pictures = sources(arguments.data, arguments.size, np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         files, planted = write_pool(Path(folder), arguments.images, pictures)
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         prints, _ = read_prints([{"image": file} for file in files], progress=True)
         read = time.perf_counter()
         copies = find_copies(prints, progress=True)
-        done = time.perf_counter()
+        done, spent = time.perf_counter(), time.process_time() - spent
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{len(files):,} images, {read - start:.1f} s to read, {peak:.1f} GiB at most")  # noqa: T201
+    told = f"{read - start:.1f} s to read, {done - start:.1f} s in all, {spent:.1f} s of processors"
+    print(f"{len(files):,} images, {told}, {peak:.1f} GiB at most")  # noqa: T201
     report("ours", done - start, {(copy.first, copy.second) for copy in copies}, planted)
     thumbnails = np.stack([each.thumbnail for each in prints if each is not None and each.thumbnail is not None])
     for name, (codes, most) in hashes(thumbnails).items():

@@ -34,7 +34,7 @@ def register(templates: np.ndarray, images: np.ndarray, affine: np.ndarray, iter
     inside = np.ones((len(templates), len(row)), bool)
     template = unit(templates.reshape(len(templates), -1), inside)
     gradients = _gradients(template, templates.shape[1], row, column)
-    normal = gradients.transpose(0, 2, 1) @ gradients
+    normal = gradients @ gradients.transpose(0, 2, 1)
     mean_trace = np.trace(normal, axis1=1, axis2=2)[:, None, None] / 6
     inverse = np.linalg.inv(normal + (_DAMPING * mean_trace + 1e-12) * np.eye(6, dtype=np.float32))
     found = affine.astype(np.float32)
@@ -48,7 +48,7 @@ def register(templates: np.ndarray, images: np.ndarray, affine: np.ndarray, iter
         best[is_better], similarity[is_better] = found[is_better], now[is_better]
         if iteration < iterations:
             # A pair without contrast in common gives no direction; it stays where it is.
-            step = inverse @ (gradients.transpose(0, 2, 1) @ (values - masked)[:, :, None])
+            step = inverse @ (gradients @ (values - masked)[:, :, None])
             found = _composed(found, np.clip(np.nan_to_num(step[:, :, 0]), -_MOST_STEP, _MOST_STEP))
     return best
 
@@ -66,7 +66,7 @@ def warped(images: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarr
     inside = ((place >= -0.5) & (place <= side - 0.5)).all(axis=1)
     place = np.clip(place, 0, side - 1.001)
     corner = place.astype(np.int32)
-    share_row, share_column = (place - corner).transpose(1, 0, 2)
+    share_row, share_column = (place - corner.astype(np.float32)).transpose(1, 0, 2)
     flat = images.reshape(-1)
     index = corner[:, 0] * side + corner[:, 1] + (np.arange(len(images), dtype=np.int64) * side * side)[:, None]
     above, below = flat[index], flat[index + side]
@@ -77,10 +77,10 @@ def warped(images: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def unit(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Rows with mean 0 and length 1 over what is inside, and 0 elsewhere."""
-    count = np.maximum(inside.sum(axis=1, keepdims=True), 1)
-    mean = np.where(inside, values, 0).sum(axis=1, keepdims=True) / count
-    centred = np.where(inside, values - mean, 0).astype(np.float32)
-    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
+    weight = inside.astype(np.float32)
+    count = np.maximum(weight.sum(axis=1, keepdims=True), 1)
+    centred = (values - (values * weight).sum(axis=1, keepdims=True) / count) * weight
+    return centred / np.maximum(np.sqrt((centred * centred).sum(axis=1, keepdims=True)), 1e-6)
 
 
 def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +89,13 @@ def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gradients(template: np.ndarray, side: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """How each pixel changes with each of the six numbers of a map, brightness and contrast put aside."""
+    """How pixels change with each of the six numbers of a map, brightness and contrast put aside, ``(P, 6, S * S)``."""
     along_row, along_column = np.gradient(template.reshape(-1, side, side), 2 / side, axis=(1, 2))
     along_row, along_column = along_row.reshape(template.shape), along_column.reshape(template.shape)
     parts = [along * factor for along in (along_row, along_column) for factor in (row, column, np.float32(1))]
-    gradients = np.stack(parts, axis=2)
-    gradients -= gradients.mean(axis=1, keepdims=True)
-    return gradients - template[:, :, None] * (template[:, None] @ gradients)
+    gradients = np.stack(parts, axis=1)
+    gradients -= gradients.mean(axis=2, keepdims=True)
+    return gradients - (gradients @ template[:, :, None]) * template[:, None]
 
 
 def _composed(affine: np.ndarray, step: np.ndarray) -> np.ndarray:
