@@ -116,10 +116,11 @@ def draw_face(seed: int, person: int, number: int, mood: str) -> np.ndarray:
     canvas = np.full((SIZE, SIZE), own.uniform(0.1, 0.9)) + 0.05 * smooth_noise(here, (SIZE, SIZE), 6)
     paint(canvas, hair, inside(SIZE * 0.4 * (np.hypot(x / (width + 0.05), (y + 0.08) / (height + 0.03)) - 1), 1.5))
     face = SIZE * 0.4 * (np.hypot(x / width, (y - 0.03) / height) - 1)
-    paint(canvas, skin * (1 + 0.25 * np.sign(own.uniform(-1, 1)) * x) + 0.02 * smooth_noise(own, (SIZE, SIZE), 3),
+    paint(canvas, skin * (1 + 0.25 * np.sign(own.uniform(-1, 1)) * x) + 0.08 * smooth_noise(own, (SIZE, SIZE), 2),
           inside(face, 1.2))  # fmt: skip
     _features(canvas, (x, y), MOODS[mood], here.uniform(0.55, 1.15), here, (skin - shade, eyes, thick))
-    noise = 0.025 * here.standard_normal(canvas.shape)
+    # Without grain, two faces would be near copies to who looks for such.
+    noise = 0.025 * here.standard_normal(canvas.shape) + 0.06 * smooth_noise(here, canvas.shape, 1.2)
     return np.rint(255 * np.clip(canvas * here.uniform(0.8, 1.15) + noise, 0, 1)).astype(np.uint8)
 
 
