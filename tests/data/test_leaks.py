@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 from planted_copies import cut, picture, recompressed, save
 
 from monai_seg.data import DataError, require_no_leaks
-from monai_seg.data.duplicates import AuditedImage, LeakReport, find_leaks, images_of_data
+from monai_seg.data.duplicates import AuditedImage, Copy, LeakReport, find_leaks, images_of_data
+from monai_seg.data.duplicates.findings import copies_across
 from monai_seg.data.fault import Fault
 
 CLASSES, EACH = ("cat", "dog"), 12
@@ -65,6 +66,15 @@ def test_a_copy_in_another_section(data, alter):
     assert fault.problem == "1 of 25 images of test have a copy in training"
     assert fault.facts[0] == "training  train/cat/person0_2.png"
     assert fault.facts[1].startswith("test  test/cat/new.png  ")
+
+
+def test_copies_by_way_of_others_are_named_too():
+    images = [AuditedImage({"image": name}, name, "", section) for name, section in
+              (("a", "training"), ("b", "validation"), ("c", "test"))]  # fmt: skip
+    copies = [Copy(0, 1, "near copy", 0.95), Copy(1, 2, "near copy", 0.95)]
+    found = {each.fault.problem: each.fault.facts for each in copies_across(images, copies, [[0, 1, 2]])}
+    assert len(found) == 3
+    assert found["1 of 1 images of test have a copy in training"] == ("training  a", "test  c  by way of others")
 
 
 def test_copies_in_an_external_data_set(data, tmp_path):

@@ -48,21 +48,28 @@ def copies_across(
 ) -> list[Finding]:
     """Images that have a copy in another section or data set, for each pair of places."""
     order = {place: rank for rank, place in enumerate(dict.fromkeys(image.place for image in images))}
-    having: dict[tuple[str, str], set[int]] = {}
+    having: dict[tuple[str, str], list[int]] = {}
+    by_way_of: dict[tuple[str, str], int] = {}  # an image of the first place, where no pair tells it directly
     for members in together:
         of_place: dict[str, list[int]] = {}
         for index in members:
             of_place.setdefault(images[index].place, []).append(index)
         for one, other in combinations(sorted(of_place, key=lambda place: order[place]), 2):
-            having.setdefault((one, other), set()).update(of_place[other])
+            having.setdefault((one, other), []).extend(of_place[other])
+            by_way_of.setdefault((one, other), of_place[one][0])
     findings = []
     for (one, other), later in sorted(having.items(), key=lambda item: [order[place] for place in item[0]]):
         shown = [c for c in copies if {images[c.first].place, images[c.second].place} == {one, other}][:_EXAMPLES]
+        facts = [line for copy in shown for line in _pair(images, copy)]
+        if not shown:
+            facts = [
+                fact(one, images[by_way_of[one, other]].name),
+                fact(other, images[later[0]].name, "by way of others"),
+            ]
         total = sum(image.place == other for image in images)
         problem = f"{len(later):,} of {total:,} images of {other} have a copy in {one}"
         mend = "take the copies out of one of the two; or give copies the same group and split anew"
-        facts = tuple(line for copy in shown for line in _pair(images, copy))
-        findings.append(Finding(ACROSS, True, Fault("", problem, facts, mend)))
+        findings.append(Finding(ACROSS, True, Fault("", problem, tuple(facts), mend)))
     return findings
 
 
