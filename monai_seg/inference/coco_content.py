@@ -95,7 +95,12 @@ def found_data_set(images: Sequence[CocoImage], class_names: Sequence[str], scor
         CocoImage(
             image.name,
             image.size,
-            [{**each, "iscrowd": 0} for each in image.results if each["score"] >= score_threshold],
+            [
+                {**each, "iscrowd": 0}
+                for each in image.results
+                # A mask without any pixel is no annotation: a data set that holds one is at fault.
+                if each["score"] >= score_threshold and each.get("area", 1) > 0
+            ],
         )
         for image in images
     ]

@@ -36,8 +36,8 @@ _LARGEST_PICTURE = 1024  # of larger images every second, third ... pixel is dra
 class InstanceFiles:
     """Write what a detector finds in an evaluation, in the geometry of the files.
 
-    - ``objects.json``: a COCO data set of what was found, from the score threshold on. Beside its images it is a data
-      set again: to be corrected by hand, and trained on. Volumes have none.
+    - ``objects.json``: a COCO data set of what was found, from the score threshold on, but for masks without a pixel.
+      Beside its images it is a data set again: to be corrected by hand, and trained on. Volumes have none.
     - ``results.json``, where objects are annotated: a COCO data set of these, with all found ones as ``results``,
       whatever their score; pycocotools computes the evaluation's average precision from this file alone.
     - a label map of each image, under its name: 1 is the best object, 2 the next one; the better one is seen where two

@@ -32,12 +32,15 @@ class SmallResNet(ResNet):
         in_channels: of the image.
         spatial_dims: 2 or 3.
         stem_stride: of the first convolution; 1 for objects of few pixels.
+        norm: ``"group"``, or ``"batch"`` for batches of eight and more.
 
     Shape:
         image ``(B, in_channels, H, W[, D])``. Gives three features, at strides 4, 8 and 16, or half of them.
     """
 
-    def __init__(self, in_channels: int, spatial_dims: int = 2, stem_stride: int = 2) -> None:
+    def __init__(
+        self, in_channels: int, spatial_dims: int = 2, stem_stride: int = 2, norm: DetectorNorm = "group"
+    ) -> None:
         super().__init__(
             ResNetBlock,
             [2, 2, 2, 2],
@@ -49,7 +52,7 @@ class SmallResNet(ResNet):
             feed_forward=False,
         )
         del self.layer4  # of stride 32; the pyramid makes that level by pooling
-        _exchange_batch_norm(self, "group", _GROUPS)  # MONAI takes the norm that it is given for the stem alone
+        _exchange_batch_norm(self, norm, _GROUPS)  # MONAI takes the norm that it is given for the stem alone
         self.channels = _SMALL_WIDTHS[:3]
         self.mean, self.std = (NEUTRAL_MEAN,) * in_channels, (NEUTRAL_STD,) * in_channels
 
@@ -70,8 +73,8 @@ class FeaturePyramid(nn.Module):
         in_channels: of the image.
         out_channels: of each level.
         pretrained: weights of a torchvision ResNet, by name or file, see `load_pretrained`; None: random ones.
-        norm: of a torchvision ResNet: ``"batch"``; ``"frozen_batch"``, whose statistics stay those of the pretrained
-            weights, as small batches need; or ``"group"``, for training from scratch.
+        norm: ``"batch"``; ``"frozen_batch"``, whose statistics stay those of the pretrained weights of a torchvision
+            ResNet, as small batches need; or ``"group"``, for training from scratch.
         frozen_stages: of a torchvision ResNet, see `ResNetEncoder`.
         pyramid_norm: batch norm in the pyramid, as the second version of torchvision's detectors has it.
         spatial_dims: 2, or 3 with the small backbone.
@@ -107,7 +110,7 @@ class FeaturePyramid(nn.Module):
         _refuse_impossible(backbone, pretrained, norm, frozen_stages, spatial_dims, stem_stride)
         self.body: nn.Module
         if backbone == SMALL:
-            self.body = SmallResNet(in_channels, spatial_dims, stem_stride)
+            self.body = SmallResNet(in_channels, spatial_dims, stem_stride, norm)
             widths, self._skipped = list(self.body.channels), 0
         else:
             self.body = ResNetEncoder(backbone, in_channels, pretrained, frozen_stages)
@@ -140,10 +143,11 @@ def _refuse_impossible(
         raise ValueError(f"{backbone} takes pictures and has a stem of stride 2; give backbone: small")
     if norm not in ("batch", "frozen_batch", "group"):
         raise ValueError(f"norm is {norm!r}; give batch, frozen_batch or group")
-    if backbone == SMALL and (pretrained or frozen_stages or norm != "group"):
+    if backbone == SMALL and (pretrained or frozen_stages or norm == "frozen_batch"):
         raise ValueError(
-            "the small backbone has group norm and no pretrained weights: nothing of it can be frozen or loaded\n"
-            "  mend   leave out pretrained, frozen_stages and norm, or take a torchvision ResNet, as backbone: resnet50"
+            "the small backbone has no pretrained weights: nothing of it can be frozen or loaded\n"
+            "  mend   leave out pretrained and frozen_stages, give norm: group or batch, or take a ResNet of"
+            " torchvision, as backbone: resnet50"
         )
     if norm == "group" and pretrained:
         raise ValueError(

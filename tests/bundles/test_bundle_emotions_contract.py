@@ -73,7 +73,7 @@ def test_inference_is_configured_as_validation(task):
     ours = {key: value for key, value in train["network_def"].items() if key not in ("pretrained", "stem")}
     assert inference["network_def"] == ours
     assert inference["inferer"] == train["validate"]["inferer"]
-    for key in inference.keys() & train.keys() - {"run", "network_def"}:
+    for key in inference.keys() & train.keys() - {"run", "network_def", "imports"}:
         assert inference[key] == train[key], key
     assert inference["preprocessing"]["transforms"] == train["loading"]
 

@@ -94,7 +94,7 @@ def test_training_sees_what_validation_sees(task):
     assert {key: resizing[key] for key in ("_target_", "spatial_size", "size_mode")} == {
         key: validated[key] for key in ("_target_", "spatial_size", "size_mode")
     }
-    assert (resizing["mode"][0], resizing["anti_aliasing"][0]) == (validated["mode"], validated["anti_aliasing"])
+    assert (resizing["mode"], resizing["anti_aliasing"]) == (validated["mode"], validated["anti_aliasing"])
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ class TestPretrained:
         ({"heads": "v3"}, "heads is 'v3'; give v1 or v2"),
         ({"num_classes": 0}, "num_classes 0; give 1 or more"),
         ({"norm": "layer"}, "norm is 'layer'; give batch, frozen_batch or group"),
-        ({"norm": "batch"}, "the small backbone has group norm and no pretrained weights"),
+        ({"norm": "frozen_batch"}, "the small backbone has no pretrained weights"),
         ({"anchor_sizes": (8, 16)}, "the backbone small has 4 levels"),
         ({"backbone": "vgg"}, "encoder is 'vgg'"),
         ({"backbone": "resnet18", "pretrained": "DEFAULT"}, "pretrained weights belong to batch norm"),
@@ -169,6 +169,13 @@ class TestPretrained:
 def test_an_impossible_option_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         MaskRCNN(**options)
+
+
+@pytest.mark.parametrize(("norm", "kind"), [("batch", torch.nn.BatchNorm2d), ("group", torch.nn.GroupNorm)])
+def test_norms_of_the_small_backbone(norm, kind):
+    """All of them: MONAI's ResNet takes the norm that it is given for the stem alone."""
+    body = MaskRCNN(norm=norm, anchor_sizes=SIZES[:4]).detector.backbone.body
+    assert {type(module) for module in body.modules() if "Norm" in type(module).__name__} == {kind}
 
 
 @pytest.mark.parametrize("norm", ["frozen_batch", "group"])
