@@ -9,6 +9,7 @@ import typer
 from monai_seg.cli.audit import audit
 from monai_seg.cli.check import check
 from monai_seg.cli.duplicates import duplicates
+from monai_seg.cli.export import export
 from monai_seg.cli.predict import predict
 from monai_seg.cli.review import review
 from monai_seg.cli.split import split
@@ -40,6 +41,7 @@ app.command()(split)
 app.command()(duplicates)
 app.command()(predict)
 app.command()(review)
+app.command()(export)
 app.command()(audit)
 
 

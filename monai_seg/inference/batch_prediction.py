@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from monai_seg.data.layouts.files import stem
-from monai_seg.inference.bundle_workflow import BundleWorkflow
+from monai_seg.inference.bundle_workflow import BundleError, BundleWorkflow
+from monai_seg.inference.class_table import FILE as CLASS_FILE
 from monai_seg.inference.input_check import SCENE_PIXELS, InputCheck, InputError, Task, records_of
+from monai_seg.inference.instance_files import FOUND_FILE
 from monai_seg.inference.scene import open_scene
 from monai_seg.inference.scene_prediction import SceneOutputs
 from monai_seg.inference.tile_preprocessing import NotStreamableError, TilePreprocessing
@@ -48,6 +50,7 @@ class PredictionOptions:
         overwrite: replace predictions that are there; otherwise their inputs are skipped.
         probabilities, polygons: write these too; pictures are all streamed then.
         scene_pixels: pictures of more pixels are streamed.
+        amp: instead of the bundle's, see `BundleWorkflow`.
     """
 
     runs: Sequence[Path] = ()
@@ -57,6 +60,7 @@ class PredictionOptions:
     probabilities: bool = False
     polygons: bool = False
     scene_pixels: int = SCENE_PIXELS
+    amp: bool | None = None
 
 
 @dataclass
@@ -64,15 +68,18 @@ class BatchPrediction:
     """One call of the command ``monai-seg predict``; `outcomes` is also there where it is interrupted.
 
     Args:
-        bundle: folder of a semantic bundle.
+        bundle: folder of a bundle.
         output_dir: folder of the predictions.
         options: how to predict.
+        is_data: the bundle is data alone, see `BundleWorkflow`.
     """
 
     bundle: Path
     output_dir: Path
     options: PredictionOptions = field(default_factory=PredictionOptions)
     outcomes: list[Outcome] = field(default_factory=list)
+    is_data: bool = False
+    _gives: str = field(default="image", init=False)
     _overlapping_classes: tuple[str, ...] = field(default=(), init=False)
 
     def run(self, inputs: Sequence[str | Path]) -> None:
@@ -87,7 +94,8 @@ class BatchPrediction:
 
             require_rasterio()
         workflow = self._workflow()
-        self._overlapping_classes = workflow.overlapping_classes
+        self._gives, self._overlapping_classes = workflow.gives, workflow.overlapping_classes
+        self._refuse_impossible()
         tasks = self._tasks(workflow, inputs)
         self._predict_scenes(workflow, [task for task in tasks if task.is_scene])
         del workflow
@@ -95,7 +103,28 @@ class BatchPrediction:
 
     def _workflow(self, **folders: Path) -> BundleWorkflow:
         given = self.options
-        return BundleWorkflow(self.bundle, given.runs, given.test_time_augmentation, given.threshold, **folders)
+        return BundleWorkflow(
+            self.bundle,
+            given.runs,
+            given.test_time_augmentation,
+            given.threshold,
+            folders.get("dataset_dir"),
+            folders.get("output_dir"),
+            self.is_data,
+            given.amp,
+        )
+
+    def _refuse_impossible(self) -> None:
+        if self._gives != "image" and (self.options.probabilities or self.options.polygons):
+            raise BundleError(
+                f"{self.bundle} gives {self._gives}, no label maps\n  mend   leave out --probabilities and --polygons"
+            )
+
+    @property
+    def _table(self) -> Path | None:
+        """The file that holds what is said of all inputs together."""
+        names = {"object": FOUND_FILE, "probabilities": CLASS_FILE}
+        return self.output_dir / names[self._gives] if self._gives in names else None
 
     def _tasks(self, workflow: BundleWorkflow, inputs: Sequence[str | Path]) -> list[Task]:
         """The sound inputs; the others are outcomes already."""
@@ -107,7 +136,8 @@ class BatchPrediction:
             -1 if self.options.probabilities or self.options.polygons else self.options.scene_pixels,
             workflow.reads_rgb,
         )
-        tasks: dict[Path, Task] = {}  # by every file that they write
+        taken: dict[Path, Task] = {}  # by every file that they write
+        tasks = []
         told, found = time.monotonic(), list(records_of(inputs))
         sources = {Path(file).resolve() for file, _ in found}
         for number, (file, record) in enumerate(found):
@@ -118,22 +148,24 @@ class BatchPrediction:
                 if isinstance(record, InputError):
                     raise record
                 task = check.task(record)
-                outputs = self._outputs(task).files
+                outputs = self._outputs(task).files if self._gives != "probabilities" else []
                 for path in outputs:
-                    if path in tasks:
-                        raise InputError(f"it would get the same prediction as {tasks[path].file}; rename one")
+                    if path in taken:
+                        raise InputError(f"it would get the same prediction as {taken[path].file}; rename one")
                     if path.resolve() in sources:
                         raise InputError(f"its prediction would replace the input {path}; name another folder")
             except InputError as error:
                 self._note(file, "failed", str(error))
                 continue
+            outputs = [self._table] if self._table else outputs
             there = next((path for path in outputs if path.exists()), None)
             if there and not self.options.overwrite:
                 missing = next((f", {path} is not" for path in outputs if not path.exists()), "")
                 self._note(file, "exists", f"{there} is there{missing}; --overwrite replaces it")
             else:
-                tasks |= dict.fromkeys(outputs, task)
-        return list({task.file: task for task in tasks.values()}.values())
+                taken |= dict.fromkeys(outputs if self._table is None else self._outputs(task).files, task)
+                tasks.append(task)
+        return tasks
 
     def _outputs(self, task: Task) -> SceneOutputs:
         """The files that a task writes."""
@@ -160,18 +192,25 @@ class BatchPrediction:
 
     def _predict_ordinary(self, tasks: Sequence[Task]) -> None:
         """Through the bundle's workflow; where a file breaks it, the others go through a new one."""
-        waiting = {task.file: task for task in tasks}
-        while waiting:
+        left = {task.file: task for task in tasks}
+        while left:
+            waiting = dict(left)
             try:
                 self._run_workflow(list(waiting.values()), self._finisher(waiting))
             except Exception as error:  # whatever a file does, it costs no other file
-                if waiting:
-                    file = next(iter(waiting))
-                    del waiting[file]
+                # Without any that waits, it is the table that could not be written, with all that was to be in it.
+                for file in list(waiting)[:1] or list(left if self._table else ()):
                     self._note(file, "failed", reason_of(error))
+                    waiting.pop(file, None)
+                    left.pop(file)
+                if self._table is None:  # what is written stays; a table is begun anew
+                    left = waiting
             else:
                 for file in waiting:
                     self._note(file, "failed", "the bundle's workflow wrote no prediction of it")
+                if self._table is not None:
+                    for file in left.keys() - waiting.keys():
+                        self._done(left[file])
                 return
 
     def _run_workflow(self, tasks: Sequence[Task], told: Callable[[str], None]) -> None:
@@ -183,19 +222,22 @@ class BatchPrediction:
     def _finisher(self, waiting: dict[str, Task]) -> Callable[[str], None]:
         def told(file: str) -> None:
             task = waiting.pop(str(file), None)
-            if task is not None:
+            if task is not None and self._table is None:
                 self._done(task)
 
         return told
 
     def _done(self, task: Task) -> None:
-        self._note(task.file, "done", ", ".join(map(str, self._outputs(task).label_maps)))
+        written = [self._table] if self._table else self._outputs(task).label_maps
+        self._note(task.file, "done", ", ".join(map(str, written)))
 
     def _note(self, file: str, state: str, text: str) -> None:
         self.outcomes.append(Outcome(file, state, text))
 
 
 def _streamable(workflow: BundleWorkflow) -> TilePreprocessing | NotStreamableError:
+    if workflow.gives != "image":
+        return NotStreamableError(f"the bundle gives {workflow.gives}, no label maps")
     try:
         workflow.scene_predictor()
         return workflow.tile_preprocessing()

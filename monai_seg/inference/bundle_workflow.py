@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import yaml
 from ignite.engine import Engine, Events
-from monai.bundle import create_workflow
+from monai.bundle import ConfigParser, create_workflow
 
 from monai_seg.engines.precision import autocast_dtype
 from monai_seg.engines.trainer import case_files
@@ -27,15 +27,17 @@ _IMAGE = "_meta_#network_data_format#inputs#image"
 _PREDICTION = "_meta_#network_data_format#outputs#pred"
 # What the weights of a run mean and a run may have overridden: with another value they would load and predict nonsense,
 # or not load at all. Everything else (window, cleaning, folders) is a matter of the prediction.
-_KEYS_OF_RUN = ("network_def", "class_names", "multi_label", "image_size")
+_KEYS_OF_RUN = ("network_def", "architecture", "class_names", "multi_label", "image_size")
+SAFE_CONFIGURATION = "configs/inference.json"  # of a bundle of data alone
+_KINDS = ("image", "object", "probabilities")
 
 
 class BundleError(ValueError):
-    """A folder is no bundle, or none that predicts label maps."""
+    """A folder is no bundle, or none that does what is asked of it."""
 
 
 class BundleWorkflow:
-    """A semantic bundle, built once for a list of inputs.
+    """A bundle, built once for a list of inputs.
 
     Args:
         bundle: its folder.
@@ -44,9 +46,12 @@ class BundleWorkflow:
         threshold: probability to take instead of the bundle's.
         dataset_dir: a datalist with the images that are to go through the workflow.
         output_dir: folder of their predictions.
+        is_data: the bundle is data alone, whose ``configs/inference.json`` is run as ``exported.yaml`` beside this
+            file says; anything else of it is left alone.
+        amp: instead of the bundle's; False predicts alike on all machines but for rounding.
 
     Raises:
-        BundleError: the folder is no bundle, or one of another task.
+        BundleError: the folder is no bundle, or gives what nobody knows.
         CheckpointError, RunFolderError: there are no weights that fit.
         NotStreamableError: a threshold or an average is asked for, and the postprocessing has no place for it.
     """
@@ -59,12 +64,17 @@ class BundleWorkflow:
         threshold: float | None = None,
         dataset_dir: Path | None = None,
         output_dir: Path | None = None,
+        is_data: bool = False,
+        amp: bool | None = None,
     ) -> None:
-        _refuse_no_bundle(bundle)
+        recipe = _recipe(bundle, is_data)
         paths = [find_weights(bundle, run) for run in runs] or [find_weights(bundle)]
         folders = {"run_dir": runs[0] if runs else None, "dataset_dir": dataset_dir, "output_dir": output_dir}
+        if is_data:
+            folders["bundle_root"] = bundle
         named = {key: str(path.resolve()) for key, path in folders.items() if path}
-        self._workflow = _opened(bundle, **named, **_meaning_of_runs(bundle, paths))
+        precision = {} if amp is None else {"amp": amp}
+        self._workflow = _opened(bundle, recipe, **named, **precision, **_meaning_of_runs(recipe[-1], paths))
         network = self._get("network")
         load_weights(network, paths[0])
         networks = [network, *(load_weights(copy.deepcopy(network), path) for path in paths[1:])]
@@ -77,6 +87,16 @@ class BundleWorkflow:
         self.network: torch.nn.Module = network
         if self._decision and (test_time_augmentation or len(networks) > 1):
             self.network = Consensus(networks, self._decision.activation, test_time_augmentation).eval()
+
+    @property
+    def configuration(self) -> ConfigParser:
+        """The recipe with what the run has overridden, and the metadata as ``_meta_``."""
+        return self._workflow.parser
+
+    @property
+    def gives(self) -> str:
+        """What is predicted: ``"image"`` (label maps or masks), ``"object"``, or ``"probabilities"`` (of classes)."""
+        return str(self._workflow.parser[f"{_PREDICTION}#type"])
 
     @property
     def spatial_dims(self) -> int:
@@ -146,15 +166,17 @@ class BundleWorkflow:
         return predict
 
 
-def _refuse_no_bundle(bundle: Path) -> None:
-    if not (bundle / "configs" / "inference.yaml").is_file():
-        mend = "name the folder of a bundle; unpack an export first"
-        raise BundleError(f"{bundle} is no bundle: it has no configs/inference.yaml\n  mend   {mend}")
+def _recipe(bundle: Path, is_data: bool) -> list[Path]:
+    """The configurations that are run, a later one over an earlier one."""
+    name = SAFE_CONFIGURATION if is_data else "configs/inference.yaml"
+    if not (bundle / name).is_file():
+        raise BundleError(f"{bundle} is no bundle: it has no {name}\n  mend   name a bundle: its folder, or an export")
+    return [Path(__file__).with_name("exported.yaml"), bundle / name] if is_data else [bundle / name]
 
 
-def _meaning_of_runs(bundle: Path, weights: Sequence[Path]) -> dict[str, Any]:
-    """What the first run's configuration says of `_KEYS_OF_RUN`, as far as the bundle's inference.yaml has them."""
-    known = _yaml(bundle / "configs" / "inference.yaml")
+def _meaning_of_runs(recipe: Path, weights: Sequence[Path]) -> dict[str, Any]:
+    """What the first run's configuration says of `_KEYS_OF_RUN`, as far as the bundle's own recipe has them."""
+    known = _yaml(recipe)
     meanings = [
         {key: value for key, value in _yaml(path.parent.parent / "config.yaml").items() if key in _KEYS_OF_RUN}
         for path in weights
@@ -179,22 +201,24 @@ def _yaml(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _opened(bundle: Path, **overrides: Any) -> Any:
+def _opened(bundle: Path, recipe: Sequence[Path], **overrides: Any) -> Any:
     with warnings.catch_warnings(), _without_remarks():
         warnings.filterwarnings("ignore", message="parsing config_file")  # a configuration is code
         workflow = create_workflow(
-            config_file=str(bundle / "configs" / "inference.yaml"),
+            config_file=[str(path) for path in recipe],
+            meta_file=str(bundle / "configs" / "metadata.json"),
             workflow_type="infer",
             run_id="inferring",
             logging_file=False,
             **overrides,
         )
     kind = workflow.parser.get(f"{_PREDICTION}#type", "nothing")
-    if kind != "image" or "inferring" not in workflow.parser:
+    if kind not in _KINDS or "inferring" not in workflow.parser:
         raise BundleError(
-            f"{bundle} predicts no label maps: its metadata.json says that it gives {kind}\n"
-            f"  mend   run what it does give: python -m monai.bundle run inferring --config_file {bundle}/configs/"
-            "inference.yaml --dataset_dir IMAGES"
+            f"{bundle} cannot be asked for predictions: its metadata.json says that it gives {kind}, and its recipe "
+            f"has {'an' if 'inferring' in workflow.parser else 'no'} inferring\n"
+            f"  mend   give network_data_format#outputs#pred#type one of {', '.join(_KINDS)}, and the recipe a run id"
+            " inferring"
         )
     return workflow
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import torch
 
 from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint
+from monai_seg.engines.precision import bare
 from monai_seg.engines.run_folder import RunFolder
+
+EXPORTED = ("model.safetensors", "model.pt")  # in the folder models of a bundle
 
 
 def find_weights(bundle_root: str | Path, run_dir: str | Path = "") -> Path:
@@ -22,17 +25,52 @@ def find_weights(bundle_root: str | Path, run_dir: str | Path = "") -> Path:
         if not best.is_file():
             raise CheckpointError(f"{run_dir} holds no checkpoints/best.pt: it is no run, or was not yet validated")
         return best
-    exported = Path(bundle_root) / "models" / "model.pt"
-    if exported.is_file():
-        return exported
+    for name in EXPORTED:
+        exported = Path(bundle_root) / "models" / name
+        if exported.is_file():
+            return exported
     return RunFolder(bundle_root).newest("best.pt") / "checkpoints" / "best.pt"
 
 
 def load_weights(network: torch.nn.Module, path: Path) -> torch.nn.Module:
     """Put the weights of a checkpoint (key ``model``) into a network and give it back in evaluation mode.
 
+    Args:
+        network: takes them.
+        path: a checkpoint of this project, or safetensors with exactly the network's names, shapes and types.
+
     Raises:
         CheckpointError: the file is damaged or does not fit the network.
     """
+    if path.suffix == ".safetensors":
+        _load_safetensors(network, path)
+        return network.eval()
     load_checkpoint(path, {"model": network}, next(network.parameters()).device)
     return network.eval()
+
+
+def _load_safetensors(network: torch.nn.Module, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read\n  found  {error}\n  mend   take another copy of it") from error
+    wanted = {name: _kind(value) for name, value in bare(network).state_dict().items()}
+    given = {name: _kind(value) for name, value in found.items()}
+    if given != wanted:
+        names = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
+        shown = "".join(
+            f"\n  {name}: found {given.get(name, 'nothing')}, expected {wanted.get(name, 'nothing')}"
+            for name in names[:5]
+        )
+        raise CheckpointError(
+            f"{path} does not fit the network: {len(names)} weights differ{shown}\n"
+            "  mend   take weights and configuration of one export"
+        )
+    bare(network).load_state_dict(found)
+
+
+def _kind(value: torch.Tensor) -> str:
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"

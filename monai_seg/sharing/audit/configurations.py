@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from monai_seg.sharing.audit.expressions import look_at_expression
-from monai_seg.sharing.audit.registry import wrong_component
+from monai_seg.sharing.audit.registry import KEPT_REFERENCES, wrong_component
 from monai_seg.sharing.audit.report import AuditReport
 
 MOST_LETTERS = 4 << 20
@@ -138,7 +138,7 @@ class _Walk:
                 self.report.refuse(self.name, reason, line)
             for reason in runs or ([] if dangerous else ["an expression is computed"]):
                 self.report.distrust(self.name, reason, line)
-        elif stripped.startswith(("@", "%")):
+        elif stripped.startswith(("@", "%")) and stripped not in KEPT_REFERENCES:
             match = _OTHER_FILE.match(stripped)
             if match and (match["file"].startswith(("/", "~")) or ".." in match["file"] or ":" in match["file"][:3]):
                 self.report.refuse(self.name, f"reads {match['file']}, outside of the bundle", line)

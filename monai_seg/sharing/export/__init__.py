@@ -1,0 +1,1 @@
+"""A run as a bundle that can be sent to somebody: as data alone, or for plain MONAI."""
