@@ -67,11 +67,13 @@ class BatchPrediction:
         bundle: folder of a semantic bundle.
         output_dir: folder of the predictions.
         options: how to predict.
+        is_data: the bundle is data alone, opened by `monai_seg.sharing.opening`.
     """
 
     bundle: Path
     output_dir: Path
     options: PredictionOptions = field(default_factory=PredictionOptions)
+    is_data: bool = field(default=False, kw_only=True)
     outcomes: list[Outcome] = field(default_factory=list)
     _overlapping_classes: tuple[str, ...] = field(default=(), init=False)
 
@@ -93,9 +95,17 @@ class BatchPrediction:
         del workflow
         self._predict_ordinary([task for task in tasks if not task.is_scene])
 
-    def _workflow(self, **folders: Path) -> BundleWorkflow:
+    def _workflow(self, dataset_dir: Path | None = None, output_dir: Path | None = None) -> BundleWorkflow:
         given = self.options
-        return BundleWorkflow(self.bundle, given.runs, given.test_time_augmentation, given.threshold, **folders)
+        return BundleWorkflow(
+            self.bundle,
+            given.runs,
+            given.test_time_augmentation,
+            given.threshold,
+            dataset_dir,
+            output_dir,
+            is_data=self.is_data,
+        )
 
     def _tasks(self, workflow: BundleWorkflow, inputs: Sequence[str | Path]) -> list[Task]:
         """The sound inputs; the others are outcomes already."""

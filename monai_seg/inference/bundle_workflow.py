@@ -44,6 +44,7 @@ class BundleWorkflow:
         threshold: probability to take instead of the bundle's.
         dataset_dir: a datalist with the images that are to go through the workflow.
         output_dir: folder of their predictions.
+        is_data: the bundle is data alone, opened by `monai_seg.sharing.opening`.
 
     Raises:
         BundleError: the folder is no bundle, or one of another task.
@@ -59,6 +60,7 @@ class BundleWorkflow:
         threshold: float | None = None,
         dataset_dir: Path | None = None,
         output_dir: Path | None = None,
+        is_data: bool = False,
     ) -> None:
         _refuse_no_bundle(bundle)
         paths = [find_weights(bundle, run) for run in runs] or [find_weights(bundle)]

@@ -73,7 +73,8 @@ def predict(desk, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")  # a table that is not wrapped can be searched
 
     def run(name: str, *arguments: object, out: Path = tmp_path / "out") -> tuple[int, str]:
-        words = ["predict", desk / "bundles" / name, *arguments, "-o", out]
+        # The bundles are copies, with other networks: not ours any more.
+        words = ["predict", desk / "bundles" / name, *arguments, "-o", out, "--trust"]
         result = CliRunner().invoke(app, [str(word) for word in words])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -201,7 +202,8 @@ def test_an_input_is_never_replaced(desk, predict, tmp_path):
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
-        ("nothing_here", [], "is no bundle: it has no configs/inference.yaml"),
+        ("nothing_here", [], "nothing_here mend name the folder of a bundle, or its ZIP"),
+        ("../pictures", [], "is no bundle: it has no configs/inference.yaml"),
         (MEMBRANE, ["--run", "no/such/run"], "holds no checkpoints/best.pt"),
         (HIPPOCAMPUS, ["--threshold", "0.3"], "the bundle takes the most likely class; a threshold is for"),
         (MEMBRANE, ["--threshold", "3"], "--threshold"),
@@ -316,7 +318,7 @@ def test_a_broken_bundle_is_told_without_a_traceback(desk, predict):
     config = desk / "bundles" / "broken" / "configs" / "inference.yaml"
     config.write_text(config.read_text().replace("out_channels: 1", "out_channels: none"))
     code, text = predict("broken", desk / "pictures", "--run", desk / "runs" / MEMBRANE / "1")
-    assert (code, text.startswith("error: TypeError: ")) == (2, True)
+    assert (code, "error: TypeError: " in text) == (2, True)
 
 
 @pytest.mark.parametrize("scene_pixels", [10, 10**6], ids=["scene", "picture"])
