@@ -232,8 +232,8 @@ except SystemExit as stop:
 
 @pytest.mark.parametrize(
     "code",
-    ["import monai_seg", "import monai_seg.data", HELP],
-    ids=["monai_seg", "monai_seg.data", "monai-seg --help"],
+    ["import monai_seg", "import monai_seg.data", "import monai_seg.sharing.opening", HELP],
+    ids=["monai_seg", "monai_seg.data", "monai_seg.sharing.opening", "monai-seg --help"],
 )
 def test_a_light_import_stays_light(code):
     assert heavy_modules_after(code) == []

@@ -70,7 +70,9 @@ def prepared(command: str, desk: Path, page: Path) -> list[str]:
     if words[0] == "tensorboard":
         return [str(Path(sys.executable).parent / "tensorboard"), *words[1:], "--inspect"]
     if words[0] == "monai-seg":
-        return [sys.executable, "-m", "monai_seg", *words[1:]]
+        # The desk holds copies of the bundles, which are not ours where they lie; those of a reader's checkout are.
+        trust = ["--trust"] if words[1] == "predict" else []
+        return [sys.executable, "-m", "monai_seg", *words[1:], *trust]
     return [sys.executable, *words[1:], *(["--max_epochs", "1"] if "train.yaml" in command else []), *tiny]
 
 

@@ -46,6 +46,8 @@ def _show(report: AuditReport) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from monai_seg.sharing.audit import printable
+
     console = Console(highlight=False)
     if report.findings:
         table = Table("verdict", "where", "why", show_lines=False)
@@ -54,14 +56,10 @@ def _show(report: AuditReport) -> None:
             level = str(finding.level)
             # Names and texts of a stranger may hold commands to the terminal.
             table.add_row(
-                f"[{_COLOURS[level]}]{level}[/]", *(escape(_visible(t)) for t in (finding.where, finding.reason))
+                f"[{_COLOURS[level]}]{level}[/]", *(escape(printable(t)) for t in (finding.where, finding.reason))
             )
         console.print(table)
     verdict = str(report.verdict)
     told = f", signed ({', '.join(report.signature)}: not checked here)" if report.signature else ""
-    console.print(f"{len(report.hashes)} files{escape(_visible(told))}")
+    console.print(f"{len(report.hashes)} files{escape(printable(told))}")
     console.print(f"[bold {_COLOURS[verdict]}]{verdict}[/]  {_MEANING[verdict]}")
-
-
-def _visible(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from monai_seg.inference.batch_prediction import Outcome
+    from monai_seg.inference.batch_prediction import BatchPrediction, Outcome
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or ZIP of a bundle.")],
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files, folders of them, data sets.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder of the predictions.")],
     run: Annotated[
@@ -32,30 +32,49 @@ def predict(
     scene_pixels: Annotated[int, typer.Option(min=0, help="Pictures of more pixels are streamed, tile by tile.")] = 4096
     * 4096,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace predictions that are there.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run code of a bundle that is not ours, after saying what.")
+    ] = False,
 ) -> None:
     """Predict label maps; a bad file is reported at the end and costs no other its prediction.
 
     Exit code 0: all done, 1: inputs were skipped, 2: refused or nothing done, 130: interrupted; what was done stays.
     """
     from monai_seg.cli.console_log import log_to_console
-    from monai_seg.inference.batch_prediction import BatchPrediction, PredictionOptions, reason_of
+    from monai_seg.sharing.opening import BundleTrustError, NoBundleError, opened_bundle
 
     log_to_console()
-    options = PredictionOptions(
-        tuple(run or ()), tta, threshold, overwrite, probabilities, polygons, scene_pixels=scene_pixels
-    )
-    batch = BatchPrediction(bundle, output, options)
+    try:
+        with opened_bundle(bundle, trust) as opened:
+            from monai_seg.inference.batch_prediction import BatchPrediction, PredictionOptions
+
+            options = PredictionOptions(
+                tuple(run or ()), tta, threshold, overwrite, probabilities, polygons, scene_pixels=scene_pixels
+            )
+            code = _predicted(BatchPrediction(opened.root, output, options, is_data=opened.is_data), inputs)
+    except (BundleTrustError, NoBundleError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:  # while it was opened
+        raise typer.Exit(130) from error
+    raise typer.Exit(code)
+
+
+def _predicted(batch: BatchPrediction, inputs: list[Path]) -> int:
+    """Predict and tell; gives the exit code."""
+    from monai_seg.inference.batch_prediction import reason_of
+
     try:
         batch.run(inputs)
-    except KeyboardInterrupt as error:
-        _show(batch.outcomes, output)
+    except KeyboardInterrupt:
+        _show(batch.outcomes, batch.output_dir)
         typer.echo("interrupted; the same command goes on with what is missing", err=True)
-        raise typer.Exit(130) from error
+        return 130
     except (ValueError, OSError, ImportError, RuntimeError) as error:  # the bundle, its weights, or the request
         typer.echo(f"error: {reason_of(error)}", err=True)
-        raise typer.Exit(2) from error
-    _show(batch.outcomes, output)
-    raise typer.Exit(_exit_code(batch.outcomes))
+        return 2
+    _show(batch.outcomes, batch.output_dir)
+    return _exit_code(batch.outcomes)
 
 
 def _exit_code(outcomes: list[Outcome]) -> int:

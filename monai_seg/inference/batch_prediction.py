@@ -77,8 +77,8 @@ class BatchPrediction:
     bundle: Path
     output_dir: Path
     options: PredictionOptions = field(default_factory=PredictionOptions)
+    is_data: bool = field(default=False, kw_only=True)
     outcomes: list[Outcome] = field(default_factory=list)
-    is_data: bool = False
     _gives: str = field(default="image", init=False)
     _overlapping_classes: tuple[str, ...] = field(default=(), init=False)
 
@@ -101,15 +101,15 @@ class BatchPrediction:
         del workflow
         self._predict_ordinary([task for task in tasks if not task.is_scene])
 
-    def _workflow(self, **folders: Path) -> BundleWorkflow:
+    def _workflow(self, dataset_dir: Path | None = None, output_dir: Path | None = None) -> BundleWorkflow:
         given = self.options
         return BundleWorkflow(
             self.bundle,
             given.runs,
             given.test_time_augmentation,
             given.threshold,
-            folders.get("dataset_dir"),
-            folders.get("output_dir"),
+            dataset_dir,
+            output_dir,
             self.is_data,
             given.amp,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -31,8 +31,8 @@ def write_manifest(folder: Path) -> None:
         name = path.relative_to(folder).as_posix()
         if name != FILE:
             with path.open("rb") as file:
-                files[name] = {"sha256": digest(file), "size": path.stat().st_size}
-    write_text_atomic(folder / FILE, json.dumps({"format": FORMAT, "files": files}, indent=1, sort_keys=True) + "\n")
+                files[name] = (digest(file), path.stat().st_size)
+    write_text_atomic(folder / FILE, _text(files))
 
 
 def verify_manifest(folder: Path) -> None:
@@ -71,12 +71,14 @@ def differences(
         listed = _listed(json.loads(manifest))
     except (ValueError, RecursionError) as error:
         return [(FILE, f"cannot be read: {error}")]
+    if manifest != _text(listed).encode():
+        return [(FILE, "was changed: it is not as `monai-seg` writes it, to the byte")]
     found = set(names) - {FILE}
     problems = [(name, "is missing") for name in sorted(listed.keys() - found)]
     problems += [(name, "was not sent") for name in sorted(found - listed.keys())]
     for name in sorted(found & listed.keys()):
         with opened(name) as file:
-            if digest(file) != listed[name]:
+            if (digest(file), file.tell()) != listed[name]:
                 problems.append((name, "was changed"))
     return problems
 
@@ -89,13 +91,19 @@ def digest(file: IO[bytes]) -> str:
     return sum_.hexdigest()
 
 
-def _listed(content: Any) -> dict[str, str]:
+def _text(files: Mapping[str, tuple[str, int]]) -> str:
+    """The one way to write down SHA-256 and size of each file."""
+    entries = {name: {"sha256": sum_, "size": size} for name, (sum_, size) in files.items()}
+    return json.dumps({"format": FORMAT, "files": entries}, indent=1, sort_keys=True) + "\n"
+
+
+def _listed(content: Any) -> dict[str, tuple[str, int]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
         raise ValueError(f"it is not of the format {FORMAT}")
     listed = {}
     for name, entry in content["files"].items():
-        sum_ = entry.get("sha256") if isinstance(entry, dict) else None
-        if not isinstance(sum_, str):
-            raise ValueError(f"{name} has no sha256")
-        listed[name] = sum_
+        sum_, size = (entry.get("sha256"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(sum_, str) or not isinstance(size, int):
+            raise ValueError(f"{name} has no sha256, or no size")
+        listed[name] = (sum_, size)
     return listed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import re
 import shutil
 import sys
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from monai_seg.cli import app
 from monai_seg.engines import save_checkpoint
 from monai_seg.inference import batch_prediction, prediction_files
+from monai_seg.sharing import opening
 
 REPOSITORY = Path(__file__).parents[2]
 MEMBRANE, HIPPOCAMPUS = "membrane_em_segmentation", "hippocampus_mri_segmentation"
@@ -73,7 +75,8 @@ def predict(desk, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")  # a table that is not wrapped can be searched
 
     def run(name: str, *arguments: object, out: Path = tmp_path / "out") -> tuple[int, str]:
-        words = ["predict", desk / "bundles" / name, *arguments, "-o", out]
+        # The bundles are copies, with other networks: not ours any more.
+        words = ["predict", desk / "bundles" / name, *arguments, "-o", out, "--trust"]
         result = CliRunner().invoke(app, [str(word) for word in words])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -201,7 +204,8 @@ def test_an_input_is_never_replaced(desk, predict, tmp_path):
 @pytest.mark.parametrize(
     ("name", "arguments", "text"),
     [
-        ("nothing_here", [], "is no bundle: it has no configs/inference.yaml"),
+        ("nothing_here", [], "nothing_here mend name the folder of a bundle, or its ZIP"),
+        ("../pictures", [], "is no bundle: it has no configs/inference.yaml"),
         (MEMBRANE, ["--run", "no/such/run"], "holds no checkpoints/best.pt"),
         (HIPPOCAMPUS, ["--threshold", "0.3"], "the bundle takes the most likely class; a threshold is for"),
         (MEMBRANE, ["--threshold", "3"], "--threshold"),
@@ -311,12 +315,51 @@ def test_a_run_is_predicted_with_the_network_that_it_trained(desk, predict, tmp_
     assert predict(MEMBRANE, desk / "pictures", "--run", tmp_path / "run")[0] == 0
 
 
+LOGGING = """[loggers]
+keys=root
+[handlers]
+keys=evil
+[formatters]
+keys=
+[logger_root]
+handlers=evil
+[handler_evil]
+class=StreamHandler
+args=(open('{marker}', 'w'),)
+"""
+
+
+def test_the_logging_conf_of_a_bundle_is_never_evaluated(desk, predict, tmp_path, monkeypatch):
+    """Not even where the bundle lies among ours, so that nobody looks at it before."""
+    monkeypatch.setattr(opening, "OUR_BUNDLES", tmp_path / "bundles")
+    folder = shutil.copytree(desk / "bundles" / MEMBRANE, tmp_path / "bundles" / MEMBRANE)
+    (folder / "configs" / "logging.conf").write_text(LOGGING.format(marker=tmp_path / "marker"))
+    assert predict(folder, desk / "pictures", "--run", desk / "runs" / MEMBRANE / "1")[0] == 0
+    assert not (tmp_path / "marker").exists()
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    logging.config.fileConfig(folder / "configs" / "logging.conf", disable_existing_loggers=False)
+    assert (tmp_path / "marker").exists()  # as it would be, if anything evaluated it
+
+
+@pytest.mark.parametrize("top", ["", "cells"], ids=["at its top", "in one folder"])
+def test_an_archive_of_a_bundle(top, desk, predict, tmp_path):
+    bundle = shutil.copytree(desk / "bundles" / MEMBRANE, tmp_path / "zipped" / top, dirs_exist_ok=True)
+    shutil.copy(desk / "runs" / MEMBRANE / "1" / "checkpoints" / "best.pt", bundle / "models" / "model.pt")
+    archive = shutil.make_archive(str(tmp_path / "cells"), "zip", tmp_path / "zipped")
+    code, text = predict(archive, desk / "pictures")
+    assert (code, "cells.zip runs code that is not ours; you trust it with:" in text) == (0, True), text
+    assert predict(MEMBRANE, desk / "pictures", "--run", desk / "runs" / MEMBRANE / "1", out=tmp_path / "again")[0] == 0
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
 def test_a_broken_bundle_is_told_without_a_traceback(desk, predict):
     shutil.copytree(desk / "bundles" / MEMBRANE, desk / "bundles" / "broken")
     config = desk / "bundles" / "broken" / "configs" / "inference.yaml"
     config.write_text(config.read_text().replace("out_channels: 1", "out_channels: none"))
     code, text = predict("broken", desk / "pictures", "--run", desk / "runs" / MEMBRANE / "1")
-    assert (code, text.startswith("error: TypeError: ")) == (2, True)
+    assert (code, "error: TypeError: " in text) == (2, True)
 
 
 @pytest.mark.parametrize("scene_pixels", [10, 10**6], ids=["scene", "picture"])

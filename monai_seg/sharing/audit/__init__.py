@@ -7,6 +7,6 @@ when all of it is known to be harmless, never because nothing bad was recognised
 from __future__ import annotations
 
 from monai_seg.sharing.audit.bundle_audit import audit
-from monai_seg.sharing.audit.report import AuditReport, Finding, Verdict
+from monai_seg.sharing.audit.report import AuditReport, Finding, Verdict, printable
 
-__all__ = ["AuditReport", "Finding", "Verdict", "audit"]
+__all__ = ["AuditReport", "Finding", "Verdict", "audit", "printable"]

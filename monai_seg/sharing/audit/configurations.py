@@ -13,7 +13,6 @@ from monai_seg.sharing.audit.expressions import look_at_expression
 from monai_seg.sharing.audit.registry import KEPT_REFERENCES, wrong_component
 from monai_seg.sharing.audit.report import AuditReport
 
-MOST_LETTERS = 4 << 20
 _MOST_NODES = 200_000
 _DEEPEST = 60
 _TARGET = "_target_"

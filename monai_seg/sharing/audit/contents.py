@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import configparser
-import io
 import json
 import pickletools
 import re
 import sys
 import zipfile
+from collections import deque
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from monai_seg.sharing.audit.members import Member, Members, text_of
-from monai_seg.sharing.audit.report import AuditReport
+from monai_seg.sharing.audit.archive import open_archive
+from monai_seg.sharing.audit.members import BROKEN, Member, Members, text_of
+from monai_seg.sharing.audit.report import MOST_LETTERS, AuditReport
 
 DATA_ENDINGS = (
     ".md",
@@ -51,8 +53,13 @@ _HARMLESS_GLOBALS = frozenset(
     }
 )
 _LOGGING = re.compile(r"\s*\(\s*(sys\.(stdout|stderr)\s*,?)?\s*\)\s*")
-_MOST_TEXT = 4 << 20
-_MOST_HEADER = 100 << 20
+_MOST_HEADER = 4 << 20  # tells of 40,000 tensors
+_MOST_PICKLES = 16  # within one checkpoint
+_MOST_PICKLED = 8 << 20
+_MOST_INSTRUCTIONS = 2_000_000  # of all pickles of a bundle
+_PLACE = re.compile(rb"\x0a\x08location\x12(.)", re.DOTALL)
+_LONGEST_PLACE = 300  # bytes of the pattern and of the longest name that one byte counts
+_MOST_PLACES = 1000
 _WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
            "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
 
@@ -103,7 +110,11 @@ def _is_code(name: str, head: bytes) -> bool:
 
 def _look_at_logging(members: Members, member: Member, report: AuditReport) -> None:
     """`logging.config` evaluates the arguments of handlers; only what the standard library's own need is let pass."""
-    text = text_of(members, member, _MOST_TEXT)
+    report.letters += member.size
+    if report.letters > MOST_LETTERS:
+        report.distrust(member.name, f"was not looked at: configurations have more than {MOST_LETTERS:,} bytes")
+        return
+    text = text_of(members, member, MOST_LETTERS)
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text if text is not None else "")
@@ -135,24 +146,27 @@ def _look_at_array(name: str, head: bytes, report: AuditReport) -> None:
 
 
 def _look_at_archive(members: Members, member: Member, report: AuditReport) -> None:
-    """A checkpoint of torch, TorchScript, or a ZIP within the bundle."""
-    with members.opened(member.name) as file:
-        content = io.BytesIO(file.read(512 << 20))
+    """A checkpoint of torch, TorchScript, or a ZIP within the bundle; read where it lies, never as a whole."""
     try:
-        with zipfile.ZipFile(content) as archive:
-            names = archive.namelist()
-            if any("/code/" in f"/{each}" or each.endswith("constants.pkl") for each in names):
+        with members.opened(member.name) as file, open_archive(file) as archive:
+            infos = sorted(archive.infolist(), key=lambda info: info.header_offset)  # no way back in a compressed file
+            if any("/code/" in f"/{each.filename}" or each.filename.endswith("constants.pkl") for each in infos):
                 report.distrust(member.name, "is TorchScript, which is code")
-            pickles = [each for each in names if each.endswith(".pkl")]
-            for each in pickles:
+            pickles = [each for each in infos if each.filename.endswith(".pkl")]
+            for each in pickles[:_MOST_PICKLES]:
+                if each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    report.refuse(member.name, "holds a pickle that is compressed in another way than by deflate")
+                    continue
                 with archive.open(each) as inside:
-                    _look_at_pickle(f"{member.name}/{each}", inside, report)
+                    _look_at_pickle(f"{member.name}/{each.filename}", inside, report)
+            if len(pickles) > _MOST_PICKLES:
+                report.refuse(member.name, f"holds {len(pickles):,} pickles; {_MOST_PICKLES} are the most")
             if not pickles:
                 report.distrust(member.name, "is an archive within the bundle")
             elif not member.name.lower().endswith(_PICKLE_ENDINGS):
                 report.refuse(member.name, "holds a pickle under another name")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        report.refuse(member.name, f"is a broken archive: {error}")
+    except BROKEN as error:
+        report.refuse(member.name, f"is a broken archive: {str(error)[:80]}")
 
 
 def _looks_pickled(lower: str, head: bytes) -> bool:
@@ -164,16 +178,21 @@ def _looks_pickled(lower: str, head: bytes) -> bool:
 def _look_at_pickle(name: str, file: Any, report: AuditReport) -> None:
     """The names that a pickle would import, read off its instructions."""
     report.distrust(name, "is a pickle, which runs what it names")
-    strings: list[str] = []
+    strings: deque[str] = deque(maxlen=2)
     strange: dict[str, None] = {}
+    content = file.read(_MOST_PICKLED)
     try:
-        for operation, argument, _ in pickletools.genops(file.read(64 << 20)):
+        for operation, argument, _ in pickletools.genops(content):
+            report.instructions += 1
+            if report.instructions > _MOST_INSTRUCTIONS:
+                report.distrust(name, f"has instructions beyond the {_MOST_INSTRUCTIONS:,} that were looked at")
+                break
             if operation.name in ("GLOBAL", "INST"):
                 module, _, attribute = str(argument).partition(" ")
                 if (module, attribute) not in _HARMLESS_GLOBALS:
                     strange[f"{module}.{attribute}"] = None
             elif operation.name == "STACK_GLOBAL":
-                pair = tuple(strings[-2:])
+                pair = tuple(strings)
                 if pair not in _HARMLESS_GLOBALS:
                     strange[".".join(pair) or "a name that it makes up"] = None
             elif operation.name in ("EXT1", "EXT2", "EXT4"):
@@ -183,7 +202,10 @@ def _look_at_pickle(name: str, file: Any, report: AuditReport) -> None:
             elif operation.name in ("MEMOIZE", "BINPUT", "PUT", "LONG_BINPUT"):
                 continue
     except (ValueError, IndexError, EOFError, UnicodeDecodeError, OverflowError, MemoryError) as error:
-        report.refuse(name, f"is a broken pickle: {str(error)[:80]}")
+        if len(content) == _MOST_PICKLED:
+            report.distrust(name, f"has more than the {_MOST_PICKLED >> 20} MiB that were looked at")
+        else:
+            report.refuse(name, f"is a broken pickle: {str(error)[:80]}")
     for each in list(strange)[:8]:
         report.refuse(name, f"would call {each[:120]}")
 
@@ -224,12 +246,25 @@ def _bytes_of(entry: dict[str, Any]) -> int:
 
 def _look_at_onnx(members: Members, member: Member, report: AuditReport) -> None:
     """The places of weights outside of the file: ``location`` in the list ``external_data`` of a tensor."""
-    with members.opened(member.name) as file:
-        content = file.read(2 << 30)
     report.distrust(member.name, "is a network in ONNX, for which another program is needed")
-    for match in re.finditer(rb"\x0a\x08location\x12(.)", content, re.DOTALL):
-        place = content[match.end() : match.end() + match[1][0]].decode("utf-8", "replace")
+    for place in _external_places(members, member):
         if place.startswith(("/", "~", "\\")) or ".." in re.split(r"[/\\]", place) or ":" in place:
             report.refuse(member.name, f"reads weights outside of the bundle: {place[:80]}")
         elif place not in {each.name.rpartition("/")[2] for each in members.files}:
             report.refuse(member.name, f"reads weights that are not there: {place[:80]}")
+
+
+def _external_places(members: Members, member: Member) -> Iterator[str]:
+    rest, seen = b"", set()
+    with members.opened(member.name) as file:
+        while part := file.read(1 << 20):
+            content = rest + part
+            # What begins in the last bytes may go on in the next part.
+            seen |= _places_in(content, len(content) - _LONGEST_PLACE)
+            rest = content[-_LONGEST_PLACE:]
+    yield from sorted(seen | _places_in(rest, len(rest)))[:_MOST_PLACES]
+
+
+def _places_in(content: bytes, end: int) -> set[str]:
+    found = (match for match in _PLACE.finditer(content) if match.start() < end)
+    return {content[match.end() : match.end() + match[1][0]].decode("utf-8", "replace") for match in found}

@@ -6,22 +6,32 @@ import io
 import os
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from monai_seg.sharing.audit.archive import open_archive
 from monai_seg.sharing.audit.report import AuditReport
 
 MOST_FILES = 10_000
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # of a member's size to its compressed size, from 1 MiB on
+MOST_RATIO_TOGETHER = 20  # of all members to the archive, from 64 MiB on: weights hardly compress
 _RATIO_FROM = 1 << 20
+_RATIO_TOGETHER_FROM = 64 << 20
 _MOST_NAME = 240
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+# What zipfile raises, one way or the other, of an archive that was made or damaged to break it.
+BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError,
+          RuntimeError, ValueError, OverflowError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,11 @@ class Members:
     """
 
     def __init__(self, path: Path, report: AuditReport) -> None:
-        self.path, self._archive = path, None if path.is_dir() else _archive(path, report)
+        self.path = path
         self.files: list[Member] = []
-        if not path.is_dir() and self._archive is None:
+        self._file: IO[bytes] | None = None if path.is_dir() else _plain_file(path.resolve())
+        self._archive = None if self._file is None else _archive(path, self._file, report)
+        if self._file is not None and self._archive is None:
             return
         found = list(_in_folder(path, report) if self._archive is None else _in_archive(self._archive, report))
         if len(found) > MOST_FILES:
@@ -60,13 +72,16 @@ class Members:
         if sum(member.size for member in found) > MOST_BYTES:
             report.refuse(path.name, f"unpacks to more than {MOST_BYTES >> 30} GiB")
             found = []
+        if self._archive is not None and _is_bomb(sum(member.size for member in found), path.stat().st_size):
+            report.refuse(path.name, f"unpacks to more than {MOST_RATIO_TOGETHER} times its size")
+            found = []
         self.files = _sound_names(found, report)
 
     @contextmanager
     def opened(self, name: str) -> Iterator[IO[bytes]]:
         """A file by its name; at most as many bytes of it as it was said to have."""
         if self._archive is None:
-            with (self.path / name).open("rb") as file:
+            with _plain_file(self.path / name) as file:
                 yield file
         else:
             with self._archive.open(name) as file:
@@ -77,13 +92,36 @@ class Members:
         with self.opened(name) as file:
             return file.read(count)
 
+    def close(self) -> None:
+        """Close the ZIP."""
+        if self._file is not None:
+            self._file.close()
 
-def _archive(path: Path, report: AuditReport) -> zipfile.ZipFile | None:
+
+def _plain_file(path: Path) -> IO[bytes]:
+    """A file that is no link and no pipe, also where it became one after it was listed.
+
+    Raises:
+        OSError: it is one.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no plain file")
+    return open(descriptor, "rb")
+
+
+def _archive(path: Path, file: IO[bytes], report: AuditReport) -> zipfile.ZipFile | None:
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, UnicodeDecodeError, ValueError, NotImplementedError) as error:
+        return open_archive(file)
+    except BROKEN as error:
         report.refuse(path.name, f"is neither a folder nor a ZIP: {error}")
         return None
+
+
+def _is_bomb(size: int, archive_size: int) -> bool:
+    return size > max(_RATIO_TOGETHER_FROM, MOST_RATIO_TOGETHER * archive_size)
 
 
 def _in_folder(root: Path, report: AuditReport) -> Iterator[Member]:
@@ -112,6 +150,9 @@ def _in_archive(archive: zipfile.ZipFile, report: AuditReport) -> Iterator[Membe
             report.refuse(info.filename, "is neither a file nor a folder")
         elif info.flag_bits & 1:
             report.refuse(info.filename, "is encrypted")
+        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Others may ask for gigabytes of memory before the first byte comes out.
+            report.refuse(info.filename, "is compressed in another way than by deflate")
         elif info.file_size > _RATIO_FROM and info.file_size > MOST_RATIO * max(1, info.compress_size):
             ratio = info.file_size // max(1, info.compress_size)
             report.refuse(info.filename, f"unpacks to {ratio:,} times its size; {MOST_RATIO} is the most")
@@ -128,7 +169,7 @@ def _sound_names(members: list[Member], report: AuditReport) -> list[Member]:
     sound: list[Member] = []
     taken: dict[str, str] = {}
     for member in members:
-        key = unicodedata.normalize("NFKC", member.name).casefold()
+        key = _regardless_of_case(member.name)
         problem = _wrong_name(member.name)
         if not problem and key in taken:
             problem = f"would replace {taken[key]} where case or accents do not count"
@@ -137,11 +178,19 @@ def _sound_names(members: list[Member], report: AuditReport) -> list[Member]:
             continue
         taken[key] = member.name
         sound.append(member)
-    for key, name in taken.items():
-        for parent in PurePosixPath(key).parents:
-            if parent.as_posix() in taken:
-                report.refuse(name, f"lies in {taken[parent.as_posix()]}, which is a file")
+    spelled: dict[str, str] = {}
+    for name in taken.values():
+        for parent in map(PurePosixPath.as_posix, PurePosixPath(name).parents):
+            alike = _regardless_of_case(parent)
+            if alike in taken:
+                report.refuse(name, f"lies in {taken[alike]}, which is a file")
+            elif spelled.setdefault(alike, parent) != parent:
+                report.refuse(name, f"lies in {parent}, which is {spelled[alike]} where case or accents do not count")
     return sound
+
+
+def _regardless_of_case(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _wrong_name(name: str) -> str:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+MOST_FINDINGS = 10_000  # of each level
+MOST_LETTERS = 256 << 10  # of all configurations of a bundle; 1 MiB of YAML may take 10 seconds and 300 MB
+
 
 class Verdict(IntEnum):
     """What may be done with a bundle; the number is the exit code of `monai-seg audit`."""
@@ -40,6 +43,11 @@ class Finding:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
+def printable(text: str) -> str:
+    """A stranger's text without what could command the terminal, or turn the direction of writing."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 @dataclass
 class AuditReport:
     """All that an audit has found.
@@ -48,11 +56,16 @@ class AuditReport:
         findings: in the order of the files.
         hashes: SHA-256 of each file.
         signature: the files of a signature, which the audit does not check.
+        letters, instructions: how much of configurations and of pickles was read; both are limited, so that no bundle
+            keeps an audit busy.
     """
 
     findings: list[Finding] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     signature: list[str] = field(default_factory=list)
+    letters: int = 0
+    instructions: int = 0
+    _counts: dict[Verdict, int] = field(default_factory=dict, init=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -61,11 +74,16 @@ class AuditReport:
 
     def refuse(self, file: str, reason: str, line: int = 0) -> None:
         """Note what is dangerous or malformed."""
-        self.findings.append(Finding(Verdict.REFUSED, file, reason, line))
+        self._note(Finding(Verdict.REFUSED, file, reason, line))
 
     def distrust(self, file: str, reason: str, line: int = 0) -> None:
         """Note what runs code, or might."""
-        self.findings.append(Finding(Verdict.NEEDS_TRUST, file, reason, line))
+        self._note(Finding(Verdict.NEEDS_TRUST, file, reason, line))
+
+    def _note(self, finding: Finding) -> None:
+        count = self._counts[finding.level] = self._counts.get(finding.level, 0) + 1
+        if count <= MOST_FINDINGS:
+            self.findings.append(finding)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and dictionaries, for JSON."""
