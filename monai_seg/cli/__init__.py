@@ -11,8 +11,10 @@ from monai_seg.cli.check import check
 from monai_seg.cli.duplicates import duplicates
 from monai_seg.cli.export import export
 from monai_seg.cli.predict import predict
+from monai_seg.cli.recipe import evaluate, train
 from monai_seg.cli.review import review
 from monai_seg.cli.split import split
+from monai_seg.cli.verify import verify
 
 app = typer.Typer(
     name="monai-seg", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -39,9 +41,12 @@ def _monai_seg(
 app.command()(check)
 app.command()(split)
 app.command()(duplicates)
+app.command()(train)
+app.command()(evaluate)
 app.command()(predict)
 app.command()(review)
 app.command()(export)
+app.command()(verify)
 app.command()(audit)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from ignite.engine import Engine, Events
-from monai.bundle import ConfigParser, create_workflow
+from monai.bundle import ConfigParser
 
+from monai_seg.engines.open_workflow import workflow_of
 from monai_seg.engines.precision import autocast_dtype
 from monai_seg.engines.trainer import case_files
 from monai_seg.inference.consensus import Consensus
@@ -202,16 +201,8 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _opened(bundle: Path, recipe: Sequence[Path], **overrides: Any) -> Any:
-    with warnings.catch_warnings(), _without_remarks():
-        warnings.filterwarnings("ignore", message="parsing config_file")  # a configuration is code
-        workflow = create_workflow(
-            config_file=[str(path) for path in recipe],
-            meta_file=str(bundle / "configs" / "metadata.json"),
-            workflow_type="infer",
-            run_id="inferring",
-            logging_file=False,
-            **overrides,
-        )
+    metadata = bundle / "configs" / "metadata.json"
+    workflow = workflow_of(recipe, "infer", "inferring", metadata, **overrides)
     kind = workflow.parser.get(f"{_PREDICTION}#type", "nothing")
     if kind not in _KINDS or "inferring" not in workflow.parser:
         raise BundleError(
@@ -221,14 +212,3 @@ def _opened(bundle: Path, recipe: Sequence[Path], **overrides: Any) -> Any:
             " inferring"
         )
     return workflow
-
-
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Without MONAI's warning that the workflow has no logging file."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -90,6 +90,7 @@ INSTANCES = InstanceTask(
     intensity_limit=1.5,
     overrides={
         "image_size": 64,
+        "network_def#norm": "group",  # batches of two have no statistics
         "network_def#fpn_channels": 8,
         "network_def#head_channels": 8,
         "network_def#proposals": 20,
