@@ -37,7 +37,7 @@ def _facts(trained: TrainedBundle) -> dict[str, Any]:
         "license": "apache-2.0" if "Apache" in (trained.bundle / "LICENSE").read_text(encoding="utf-8") else "other",
         "library_name": "monai",
         "pipeline_tag": task,
-        "tags": ["monai", "medical", trained.workflow.gives],
+        "tags": ["monai", "medical", task],
     }
     tables = trained.measured()
     results = [

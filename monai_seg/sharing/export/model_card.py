@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_seg.engines.precision import bare
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 
 _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
@@ -38,7 +39,7 @@ def model_card(trained: TrainedBundle, metadata: Mapping[str, Any], form: str, f
         gives=metadata.get("pred_classes", ""),
         intended_use=metadata.get("intended_use", "research"),
         data_source=metadata.get("data_source", "not told"),
-        network=str(trained.components["network_def"]["_target_"]).rpartition(".")[2],
+        network=type(bare(trained.network)).__name__,
         parameters=sum(weight.numel() for weight in trained.network.parameters()),
         measured={name: _table(content) for name, content in trained.measured().items()},
         trained=metadata.get("trained"),
@@ -48,7 +49,8 @@ def model_card(trained: TrainedBundle, metadata: Mapping[str, Any], form: str, f
         references=metadata.get("references", []),
         copyright=str(metadata["copyright"]).rstrip("."),
     )
-    return re.sub(r"\n{3,}", "\n\n", text)
+    # Blocks of the template swallow line ends: each heading stands apart, and nothing farther than a line.
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n+(?=## )", "\n\n", text))
 
 
 def _table(summary: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
