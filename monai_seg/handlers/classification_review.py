@@ -54,13 +54,6 @@ class ClassificationReview(TensorBoardReview):
         losses = ["loss/train", "loss/validation"]
         return {"loss": ["Multiline", losses], "measures": ["Multiline", whole], **charts}
 
-    def _tag(self, name: str) -> str:
-        for metric in PER_CLASS:
-            for class_name in self.class_names:
-                if name == f"{metric}_{class_name}":
-                    return f"{metric}/{class_name}"
-        return "loss/validation" if name == "loss" else f"{name}/mean"
-
     def _log_validation(self, trainer: Any) -> None:
         cases, step = self.evaluation.cases, trainer.state.iteration
         if cases is not None:

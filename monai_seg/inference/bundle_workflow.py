@@ -20,7 +20,7 @@ from monai_seg.inference.consensus import Consensus
 from monai_seg.inference.scene_prediction import Decision, ScenePredictor
 from monai_seg.inference.scene_recipe import cleaning_of, decision_of, keeps_channels, set_threshold, window_of
 from monai_seg.inference.tile_preprocessing import TilePreprocessing, reads_rgb
-from monai_seg.inference.weights import find_weights, load_weights
+from monai_seg.inference.weights import find_weights, load_weights, require_fit
 
 _IMAGE = "_meta_#network_data_format#inputs#image"
 _PREDICTION = "_meta_#network_data_format#outputs#pred"
@@ -74,6 +74,8 @@ class BundleWorkflow:
         named = {key: str(path.resolve()) for key, path in folders.items() if path}
         precision = {} if amp is None else {"amp": amp}
         self._workflow = _opened(bundle, recipe, **named, **precision, **_meaning_of_runs(recipe[-1], paths))
+        if is_data and paths[0].suffix == ".safetensors":
+            require_fit(self.configuration["network_def"], paths[0])
         network = self._get("network")
         load_weights(network, paths[0])
         networks = [network, *(load_weights(copy.deepcopy(network), path) for path in paths[1:])]

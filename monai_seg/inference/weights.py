@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 
 from monai_seg.engines.checkpoint import CheckpointError, load_checkpoint
 from monai_seg.engines.precision import bare
@@ -49,18 +52,42 @@ def load_weights(network: torch.nn.Module, path: Path) -> torch.nn.Module:
     return network.eval()
 
 
+def require_fit(definition: Mapping[str, Any], path: Path) -> None:
+    """Refuse the network of a stranger that is not that of its weights, before it takes any memory.
+
+    Args:
+        definition: ``network_def`` of the bundle.
+        path: safetensors.
+
+    Raises:
+        CheckpointError: the file is damaged, or names, shapes or types differ.
+    """
+    with torch.device("meta"):
+        network = ConfigParser({"network_def": dict(definition)}).get_parsed_content("network_def")
+    _refuse_other(network, _tensors(path), path)
+
+
 def _load_safetensors(network: torch.nn.Module, path: Path) -> None:
+    found = _tensors(path)
+    _refuse_other(bare(network), found, path)
+    bare(network).load_state_dict(found)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        found = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read\n  found  {error}\n  mend   take another copy of it") from error
-    wanted = {name: _kind(value) for name, value in bare(network).state_dict().items()}
+
+
+def _refuse_other(network: torch.nn.Module, found: Mapping[str, torch.Tensor], path: Path) -> None:
+    wanted = {name: _kind(value) for name, value in network.state_dict().items()}
     given = {name: _kind(value) for name, value in found.items()}
-    if given != wanted:
-        names = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
+    names = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
+    if names:
         shown = "".join(
             f"\n  {name}: found {given.get(name, 'nothing')}, expected {wanted.get(name, 'nothing')}"
             for name in names[:5]
@@ -69,7 +96,6 @@ def _load_safetensors(network: torch.nn.Module, path: Path) -> None:
             f"{path} does not fit the network: {len(names)} weights differ{shown}\n"
             "  mend   take weights and configuration of one export"
         )
-    bare(network).load_state_dict(found)
 
 
 def _kind(value: torch.Tensor) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
+from monai_seg.sharing.audit.arguments import COMPONENT
 from monai_seg.sharing.audit.expressions import look_at_expression
 from monai_seg.sharing.audit.registry import KEPT_REFERENCES, wrong_component
 from monai_seg.sharing.audit.report import AuditReport
 
 _MOST_NODES = 200_000
 _DEEPEST = 60
+_LONGEST = 1024
 _TARGET = "_target_"
 _OWN_KEYS = {"_requires_", "_disabled_", "_desc_"}
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map", "timestamp", "merge", "value")
@@ -150,10 +152,32 @@ class _Walk:
 
 
 def _plain_items(node: yaml.MappingNode) -> Iterator[tuple[str, Any]]:
-    """Keys and values of one level; what is nested stands as None, as it is looked at on its own."""
+    """Keys and plain values of one level; nested components stand as `COMPONENT`: they are looked at on their own."""
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
-            yield key.value, value.value if isinstance(value, yaml.ScalarNode) else None
+            yield key.value, _plain(value, 0)
+
+
+def _plain(node: yaml.Node, depth: int) -> Any:
+    if depth == _DEEPEST or (isinstance(node, yaml.SequenceNode) and len(node.value) > _LONGEST):
+        return "too much to look at"
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, depth + 1) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if _TARGET in keys:
+            return COMPONENT
+        return {str(key.value): _plain(value, depth + 1) for key, value in node.value}
+    kind = node.tag.rpartition(":")[2]
+    text = str(node.value)
+    try:
+        if kind == "int":
+            return int(text.replace("_", ""), 0)
+        if kind == "float":
+            return float(text.replace("_", ""))
+    except ValueError:  # another way to write a number: as text it fits nowhere
+        return text
+    return {"null": None, "bool": text.lower() in ("true", "yes", "on")}.get(kind, text)
 
 
 def _reaches_out(target: str) -> bool:

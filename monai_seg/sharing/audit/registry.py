@@ -6,9 +6,10 @@ it needs trust all the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from monai_seg.sharing.audit.arguments import wrong_argument
 
 
 def _words(text: str) -> frozenset[str]:
@@ -21,7 +22,7 @@ READERS = ("PILReader", "NibabelReader", "ITKReader", "monai_seg.data.RGBReader"
 _SPATIAL = _words("spatial_size size_mode mode anti_aliasing align_corners roi_size k spatial_axis pixdim axcodes")
 _DETECTOR = _words(
     "in_channels num_classes backbone norm fpn_channels anchor_sizes anchor_ratios score_thresh nms_thresh "
-    "detections_per_image"
+    "detections_per_image frozen_stages"
 )
 _RETINA = _words("spatial_dims stem_stride matching_candidates")
 _KEYED = frozenset({"keys", "allow_missing_keys"})
@@ -53,8 +54,12 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
         "spatial_dims in_channels out_channels features act norm bias dropout upsample"
     ),
     "monai_seg.engines.MirrorAverage": frozenset({"enabled", "axes"}),
-    "monai_seg.networks.UNetPlusPlus": _words("spatial_dims in_channels out_channels features deep_supervision head"),
-    "monai_seg.networks.ResNet50UNet": _words("in_channels out_channels encoder norm deep_supervision"),
+    "monai_seg.networks.UNetPlusPlus": _words(
+        "spatial_dims in_channels out_channels features act norm bias dropout upsample deep_supervision head"
+    ),
+    "monai_seg.networks.ResNet50UNet": _words(
+        "in_channels out_channels encoder norm decoder_channels dropout frozen_stages deep_supervision"
+    ),
     "monai_seg.networks.MaskRCNN": _DETECTOR | _words("heads head_channels proposals rois_per_image mask_threshold"),
     "monai_seg.networks.RetinaNet": _DETECTOR | _RETINA,
     "monai_seg.networks.RetinaMask": _DETECTOR | _RETINA | _words("mask_threshold mask_context"),
@@ -63,7 +68,6 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
     "monai_seg.transforms.EachClassd": _KEYED | {"transform"},
     "monai_seg.transforms.RestoreInstancesd": _KEYED,
 }
-_DOTTED = re.compile(r"[^\W\d]\w*(\.\w+)+")
 
 
 def wrong_component(target: str, arguments: Mapping[str, Any]) -> str:
@@ -71,7 +75,8 @@ def wrong_component(target: str, arguments: Mapping[str, Any]) -> str:
 
     Args:
         target: its ``_target_``.
-        arguments: its other keys; nested components are looked at on their own.
+        arguments: its other keys, as plain values; nested components, which are looked at on their own, are
+            `COMPONENT`.
     """
     if target not in COMPONENTS:
         return f"{target} is no component that data alone may name"
@@ -81,10 +86,8 @@ def wrong_component(target: str, arguments: Mapping[str, Any]) -> str:
     readers = arguments.get("reader", READERS[0])
     if readers is not None and readers not in READERS:
         return f"{target} may not read by {readers}"
-    named = [
-        value
-        for key, value in arguments.items()
-        if key != "reader" and isinstance(value, str) and _DOTTED.fullmatch(value)
-    ]
-    # MONAI takes text such as "os.system" for the callable where an argument may be one.
-    return f"{target} may not be given the name {named[0]}" if named else ""
+    for name, value in arguments.items():
+        expected = "" if name == "reader" or value in KEPT_REFERENCES else wrong_argument(name, value)
+        if expected:
+            return f"{target} may not be given {name}: {str(value)[:60]}; expected {expected}"
+    return ""

@@ -32,7 +32,7 @@ def write_safe_form(trained: TrainedBundle, folder: Path) -> None:
     content["class_names"] = trained.class_names
     network = content["network_def"]
     network.pop("pretrained", None)  # all weights go along; those that the training began with are not needed
-    write_json(folder / SAFE_CONFIGURATION, {key: content[key] for key in content if key != "image_size"})
+    write_json(folder / SAFE_CONFIGURATION, content)
     write_json(folder / TRAINING, continuing(trained))
     write_weights(trained, folder / "models" / "model.safetensors")
 

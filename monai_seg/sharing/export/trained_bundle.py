@@ -18,7 +18,7 @@ from monai_seg.sharing.export.errors import ExportError
 from monai_seg.sharing.export.plain_configuration import plain_items
 
 _COMPONENTS = ("network_def", "preprocessing", "inferer", "postprocessing")
-_SETTINGS = ("class_names", "multi_label", "batch_size", "image_size")
+_SETTINGS = ("class_names", "batch_size")
 
 
 @dataclass
@@ -64,7 +64,7 @@ class TrainedBundle:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What else says how to predict: names of classes, sizes."""
+        """What else says how to predict: names of classes, and how many images at once."""
         return plain_items(self.workflow.configuration, _SETTINGS)
 
     @property
