@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from monai_seg.data import DataError
 from monai_seg.engines import RunFolderError
-from monai_seg.inference.bundle_workflow import BundleError, BundleWorkflow
+from monai_seg.inference.batch_prediction import BatchPrediction, PredictionOptions
 from monai_seg.metrics.classification import PER_CLASS, WHOLE
 from monai_seg.review import UnknownCaseError
 
@@ -179,9 +179,16 @@ def test_external_data_with_cases_trained_on_are_refused(judged_emotions, tmp_pa
         run(judged_emotions.task, "evaluating", run_dir=str(judged_emotions.path), dataset_dir=str(same))
 
 
-def test_predict_says_that_it_gives_no_label_maps(emotions, judged_emotions):
-    with pytest.raises(BundleError, match=r"predicts no label maps(.|\n)*probabilities(.|\n)*inferring"):
-        BundleWorkflow(emotions.root, [judged_emotions.path])
+def test_the_command_predicts_what_the_bundle_gives(emotions, judged_emotions, tmp_path):
+    """The table of the bundle, although another input cannot be read."""
+    images = [emotions.data / record["image"] for record in sections(judged_emotions.path)["test"]]
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    batch = BatchPrediction(emotions.root, tmp_path / "out", PredictionOptions((judged_emotions.path,), amp=False))
+    batch.run([*images, tmp_path / "bad.png"])
+    assert sorted(each.state for each in batch.outcomes) == ["done"] * len(images) + ["failed"]
+    with (tmp_path / "out" / "classes.csv").open(newline="") as file:
+        told = {Path(row["file"]).relative_to(emotions.data).as_posix(): row["class"] for row in csv.DictReader(file)}
+    assert told == {row["file"]: row["prediction"] for row in rows(judged_emotions.path / "metrics")}
 
 
 @pytest.mark.parametrize("fault", ["empty class", "one class", "colour", "unreadable", "missing class"])

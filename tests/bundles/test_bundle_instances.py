@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from monai_seg.data import DataError, check
 from monai_seg.engines import RunFolderError
-from monai_seg.inference.bundle_workflow import BundleError, BundleWorkflow
+from monai_seg.inference.batch_prediction import BatchPrediction, PredictionOptions
+from monai_seg.inference.bundle_workflow import BundleError
 from monai_seg.transforms.mask_boxes import masks_to_boxes
 
 MEASURES = [
@@ -229,9 +231,25 @@ def test_what_was_found_is_a_data_set_again(found_instances, tmp_path):
     assert report.counts["cases"] == len(tests)
 
 
-def test_label_maps_of_classes_are_not_what_it_gives(instances, found_instances):
-    with pytest.raises(BundleError, match=r"gives object\n  mend   run what it does give: .* run inferring"):
-        BundleWorkflow(instances.root, [found_instances.path])
+def test_the_command_predicts_what_the_bundle_gives(instances, found_instances, tmp_path):
+    """All good inputs in one file of objects, as ``inferring`` writes it; a bad one is said and costs no other."""
+    image = found_instances.task.data / sections(found_instances.path)["test"][0]["image"]
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    options = PredictionOptions((found_instances.path,), amp=False)
+    batch = BatchPrediction(instances.root, tmp_path / "out", options)
+    batch.run([image, tmp_path / "bad.png"])
+    assert {Path(each.file).name: each.state for each in batch.outcomes} == {image.name: "done", "bad.png": "failed"}
+    run(
+        found_instances.task, "inferring", dataset_dir=str(image), run_dir=str(found_instances.path),
+        output_dir=str(tmp_path / "own"),
+    )  # fmt: skip
+    for name in ("objects.json", image.name):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
+    again = BatchPrediction(instances.root, tmp_path / "out", options)
+    again.run([image])
+    assert [each.state for each in again.outcomes] == ["exists"]
+    with pytest.raises(BundleError, match="gives object, no label maps"):
+        BatchPrediction(instances.root, tmp_path, replace(options, polygons=True)).run([image])
 
 
 def test_one_file_is_input_enough(found_instances, tmp_path):
