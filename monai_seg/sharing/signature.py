@@ -1,6 +1,6 @@
-"""``model.sig``: a signature by a key pair, so that what arrives is not only whole but from whom it is said to be from.
+"""``model.sig``: a signature by a key pair, so that what arrives is whole, and from whom it is said to be from.
 
-The library model-signing does it (OpenSSF Model Signing): the signature is over the SHA-256 of every file of the folder,
+The library model-signing does it (OpenSSF Model Signing): the signature is over the SHA-256 of every file of a folder,
 ``manifest.json`` among them, by a key on an elliptic curve. Nothing is sent anywhere: no service, no certificates.
 """
 
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = "model.sig"
-_MAKE_KEY = (
-    "openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem; openssl ec -in KEY.pem -pubout -out PUBLIC.pem"
-)
+_MAKE_KEY = "openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem"
+_TAKE_PUBLIC = "openssl ec -in KEY.pem -pubout -out PUBLIC.pem"
 
 
 class SignatureError(ValueError):
@@ -80,8 +79,9 @@ def _all_files_but_the_signature(hashing: Any) -> Any:
 def _no_key(kind: str, path: Path, error: Exception) -> SignatureError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
     return SignatureError(
-        f"{path} is no {kind} key that can be used\n  expected  a PEM file of a {kind} key on an elliptic curve, without "
-        f"a password\n  found     {reason}\n  mend      {_MAKE_KEY}"
+        f"{path} is no {kind} key that can be used\n"
+        f"  expected  a PEM file of a {kind} key on an elliptic curve, without a password\n"
+        f"  found     {reason}\n  mend      {_MAKE_KEY}; {_TAKE_PUBLIC}"
     )
 
 

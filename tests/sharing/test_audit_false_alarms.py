@@ -1,4 +1,4 @@
-"""False alarms of the audit: honest bundles need trust, as they run code, but none is refused; the dangerous ones are."""
+"""False alarms of the audit: honest bundles need trust, as they run code, none is refused; dangerous ones are."""
 
 from __future__ import annotations
 

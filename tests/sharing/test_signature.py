@@ -1,4 +1,4 @@
-"""Signatures: made and checked with a fresh key pair; what was changed, added, or signed by somebody else is refused."""
+"""Signatures: made and checked with a fresh key pair; what was changed, added or signed by another is refused."""
 
 from __future__ import annotations
 
