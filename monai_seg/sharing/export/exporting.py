@@ -80,8 +80,8 @@ def export_bundle(bundle: Path, run: Path | None, archive: Path, options: Export
             shutil.copytree(folder, options.hub_folder)
             write_hub_files(trained, options.hub_folder)
             write_manifest(options.hub_folder)
-        for signed in (folder, options.hub_folder) if sign is not None else ():
-            if signed is not None:
+        if sign is not None:
+            for signed in filter(None, (folder, options.hub_folder)):
                 sign(signed)
         write_archive(folder, archive)
     return told
