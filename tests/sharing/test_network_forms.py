@@ -93,7 +93,7 @@ def test_a_classifier_is_written_for_any_batch_of_one_size(tmp_path):
 
 NETWORKS = {
     "BasicUNet 2D": (lambda: BasicUNet(2, 1, 2, features=FEATURES), (1, 32, 48), (64, 32)),
-    "BasicUNet 3D": (lambda: BasicUNet(3, 1, 2, features=FEATURES), (1, 32, 16, 16), (32, 48, 16)),
+    "BasicUNet 3D": (lambda: BasicUNet(3, 1, 2, features=FEATURES), (1, 32, 32, 32), (48, 32, 64)),
     "UNetPlusPlus": (lambda: UNetPlusPlus(2, 3, 1, features=FEATURES), (3, 32, 32), (48, 64)),
     "ResNet50UNet": (lambda: ResNet50UNet(3, 1, encoder="resnet18"), (3, 64, 64), (96, 128)),
     "ResNet-18": (lambda: make_classifier("resnet18", 1, 5, 64), (1, 64, 64), (96, 128)),
