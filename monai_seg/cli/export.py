@@ -28,6 +28,9 @@ def export(
     to_hub: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Lay a folder out too, as the Hugging Face Hub expects it.")
     ] = None,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY.pem", help="Sign all files with this private key (elliptic curve).")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an archive that is there.")] = False,
 ) -> None:
     """Export a run, and prove on a sample image that the export predicts as the bundle does.
@@ -43,10 +46,12 @@ def export(
         typer.echo(f"error: {output} is there already\n  mend   name another file, or give --overwrite", err=True)
         raise typer.Exit(2)
     try:
-        told = export_bundle(bundle, run, output, ExportOptions(form, sample, tuple(also or ()), to_hub))
+        told = export_bundle(bundle, run, output, ExportOptions(form, sample, tuple(also or ()), to_hub, sign))
     except (ValueError, OSError, ImportError, RuntimeError) as error:  # the bundle, its run, or the request
         typer.echo(f"error: {reason_of(error)}", err=True)
         raise typer.Exit(2) from error
     for line in told:
         typer.echo(line)
+    if sign is not None:
+        typer.echo(f"signed; with your public key: monai-seg verify --key PUBLIC.pem {output.name}")
     typer.echo(f"{output}  {output.stat().st_size / 2**20:.1f} MiB, {form}")

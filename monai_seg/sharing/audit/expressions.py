@@ -6,6 +6,8 @@ import ast
 import warnings
 from collections.abc import Iterator
 
+from monai_seg.sharing.audit.usual_expressions import PLAIN_WORDS, usual_nodes
+
 _MOST_LETTERS = 4000
 
 
@@ -13,7 +15,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Names by which Python leaves the world of numbers, wherever they stand: as a name, an attribute or an import.
+# Names by which Python leaves the world of numbers, wherever they stand: as a name, an attribute or an import. What
+# honest bundles do with some of them, as os.path.join, is told in `usual_expressions` and needs trust only.
 DANGEROUS = _words(
     """
     __import__ breakpoint compile delattr dir eval exec exit getattr globals help input locals memoryview object
@@ -53,8 +56,9 @@ def look_at_expression(text: str) -> tuple[list[str], list[str]]:
     if tree is None:
         return ["an expression that is no Python"], []
     dangerous, called = [], []
+    usual = usual_nodes(tree)
     for node in ast.walk(tree):
-        for name in _names(node):
+        for name in _names(node) if node not in usual else ():
             if name in DANGEROUS or (name.startswith("_") and name.endswith("_")) or name.startswith("__"):
                 dangerous.append(f"an expression uses {name!r}")
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -113,11 +117,12 @@ def _names(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         for alias in node.names:
             yield from alias.name.split(".")
+            yield alias.asname or ""  # what is called os from here on is not it
         if isinstance(node, ast.ImportFrom):
             yield from (node.module or "").split(".")
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         # Names that are put together as text, as for getattr, and format strings that read attributes.
-        if node.value in DANGEROUS - _USUAL_METHODS:
+        if node.value in DANGEROUS - _USUAL_METHODS - PLAIN_WORDS:
             yield node.value
         if "__" in node.value:
             yield "__"

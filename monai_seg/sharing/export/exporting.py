@@ -21,6 +21,7 @@ from monai_seg.sharing.export.sample_case import EXPECTED, IMAGES, predict_sampl
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 from monai_seg.sharing.manifest import write_manifest
 from monai_seg.sharing.portable.compare_predictions import compare_predictions
+from monai_seg.sharing.signature import signing_by
 
 FORMS = ("safe", "portable")
 logger = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ class ExportOptions:
         sample: an image to send along; None: one of the sample data that the bundle falls back to.
         also: further forms of the network in a portable export, see `NETWORK_FORMS`.
         hub_folder: lay the bundle out in this folder too, as the Hugging Face Hub expects it.
+        signing_key: private key, in PEM, to sign all files with.
     """
 
     form: str = "safe"
     sample: Path | None = None
     also: Sequence[str] = ()
     hub_folder: Path | None = None
+    signing_key: Path | None = None
 
 
 def export_bundle(bundle: Path, run: Path | None, archive: Path, options: ExportOptions | None = None) -> list[str]:
@@ -58,6 +61,7 @@ def export_bundle(bundle: Path, run: Path | None, archive: Path, options: Export
     Raises:
         ExportError: the run cannot be exported in this form.
         SelfTestError: the export would predict otherwise than the bundle.
+        SignatureError: the key cannot be used.
         BundleError, CheckpointError, RunFolderError: there is no such bundle or run.
     """
     options = options or ExportOptions()
@@ -67,6 +71,7 @@ def export_bundle(bundle: Path, run: Path | None, archive: Path, options: Export
         raise ExportError(f"{', '.join(options.also)} in a safe export\n  mend   --form portable")
     if options.hub_folder is not None and options.hub_folder.exists():
         raise ExportError(f"{options.hub_folder} is there already\n  mend   name a new folder")
+    sign = signing_by(options.signing_key) if options.signing_key is not None else None
     trained = TrainedBundle(bundle, run, options.sample)
     with tempfile.TemporaryDirectory() as workshop:
         folder = Path(workshop) / trained.name
@@ -75,6 +80,9 @@ def export_bundle(bundle: Path, run: Path | None, archive: Path, options: Export
             shutil.copytree(folder, options.hub_folder)
             write_hub_files(trained, options.hub_folder)
             write_manifest(options.hub_folder)
+        if sign is not None:
+            for signed in filter(None, (folder, options.hub_folder)):
+                sign(signed)
         write_archive(folder, archive)
     return told
 

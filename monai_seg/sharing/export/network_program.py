@@ -83,7 +83,13 @@ def run_openvino(path: Path, image: torch.Tensor) -> list[torch.Tensor]:
 
 
 def write_tensorrt(onnx: Path, path: Path, example: torch.Tensor) -> None:
-    """Build an engine of TensorRT for the GPU that is here, for batches of 1 to 16 of the example's size."""
+    """Build an engine of TensorRT for the GPU that is here, for batches of 1 to 16 of the example's size.
+
+    No test runs this: it needs a GPU and TensorRT. It follows the documented calls of TensorRT 10.
+
+    Raises:
+        ExportError: the package is not installed, or TensorRT does not take the network.
+    """
     tensorrt = require("tensorrt")
     logger = tensorrt.Logger(tensorrt.Logger.WARNING)
     builder = tensorrt.Builder(logger)

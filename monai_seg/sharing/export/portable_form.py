@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from monai_seg.engines.precision import bare
+from monai_seg.sharing.export.documented_sizes import document_sizes
 from monai_seg.sharing.export.enclosed_modules import EnclosedModules
 from monai_seg.sharing.export.errors import ExportError
 from monai_seg.sharing.export.further_forms import write_further_forms
@@ -34,7 +35,7 @@ def write_portable_form(trained: TrainedBundle, folder: Path, also: Sequence[str
 
     Args:
         trained: what is exported.
-        folder: of the bundle, which is there.
+        folder: of the bundle, with its metadata, whose sizes are made true of a program.
         also: further forms of the network.
 
     Returns:
@@ -72,6 +73,7 @@ def _network(
     network = bare(trained.network).cpu()
     program, is_free = exported_program(network, image)
     torch.export.save(program, folder / "models" / "model.pt2")
+    document_sizes(folder / "configs" / "metadata.json", program, image, is_free)
     with torch.no_grad():
         difference = largest_difference(program.module()(image), network(image))
     sizes = "any size" if is_free else "one size"
