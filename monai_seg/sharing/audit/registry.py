@@ -21,7 +21,7 @@ READERS = ("PILReader", "NibabelReader", "ITKReader", "monai_seg.data.RGBReader"
 _SPATIAL = _words("spatial_size size_mode mode anti_aliasing align_corners roi_size k spatial_axis pixdim axcodes")
 _DETECTOR = _words(
     "in_channels num_classes backbone norm fpn_channels anchor_sizes anchor_ratios score_thresh nms_thresh "
-    "detections_per_image"
+    "detections_per_image frozen_stages"
 )
 _RETINA = _words("spatial_dims stem_stride matching_candidates")
 _KEYED = frozenset({"keys", "allow_missing_keys"})
@@ -53,11 +53,17 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
         "spatial_dims in_channels out_channels features act norm bias dropout upsample"
     ),
     "monai_seg.engines.MirrorAverage": frozenset({"enabled", "axes"}),
-    "monai_seg.networks.UNetPlusPlus": _words("spatial_dims in_channels out_channels features deep_supervision head"),
-    "monai_seg.networks.ResNet50UNet": _words("in_channels out_channels encoder norm deep_supervision"),
+    "monai_seg.networks.UNetPlusPlus": _words(
+        "spatial_dims in_channels out_channels features deep_supervision head act norm bias dropout upsample"
+    ),
+    "monai_seg.networks.ResNet50UNet": _words(
+        "in_channels out_channels encoder frozen_stages decoder_channels norm dropout deep_supervision"
+    ),
     "monai_seg.networks.MaskRCNN": _DETECTOR | _words("heads head_channels proposals rois_per_image mask_threshold"),
     "monai_seg.networks.RetinaNet": _DETECTOR | _RETINA,
-    "monai_seg.networks.RetinaMask": _DETECTOR | _RETINA | _words("mask_threshold mask_context"),
+    "monai_seg.networks.RetinaMask": _DETECTOR
+    | _RETINA
+    | _words("mask_threshold mask_context mask_copies mask_jitter masks_per_batch"),
     "monai_seg.networks.make_classifier": _words("architecture in_channels num_classes image_size dropout stem"),
     "monai_seg.transforms.EdgeTrueResized": _KEYED | _SPATIAL,
     "monai_seg.transforms.EachClassd": _KEYED | {"transform"},
