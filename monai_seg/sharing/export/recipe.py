@@ -11,7 +11,7 @@ import yaml
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 
 # Places of the machine that it was made on, and what belongs to one run alone.
-_NOT_SHARED = ("imports", "bundle_root", "dataset_dir", "run_dir", "resume", "evaluate_section")
+NOT_SHARED = ("imports", "bundle_root", "dataset_dir", "run_dir", "resume", "evaluate_section")
 
 
 def continuing(trained: TrainedBundle) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def continuing(trained: TrainedBundle) -> dict[str, Any]:
     """
     recipe = _yaml(trained.bundle / "configs" / "train.yaml")
     run = _yaml(trained.run_folder / "config.yaml") if trained.run_folder else {}
-    settings = {key: value for key, value in _otherwise(run, recipe) if key.split("#")[0] not in _NOT_SHARED}
+    settings = {key: value for key, value in _otherwise(run, recipe) if key.split("#")[0] not in NOT_SHARED}
     sections = trained.of_run("datalist.json")
     seen = {
         record["sha256"]
