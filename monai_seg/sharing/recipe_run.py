@@ -45,7 +45,7 @@ def run_recipe(opened: OpenedBundle, run_id: str, settings: Mapping[str, Any]) -
     """
     recipe, given = opened.root / "configs" / "train.yaml", dict(settings)
     if opened.is_data:
-        told = json.loads((opened.root / TRAINING).read_text(encoding="utf-8")) if _tells(opened) else {}
+        told = _told(opened)
         recipe = _our_recipe(opened, str(told.get("recipe", "")))
         given = {**vetted_settings(told.get("settings", {}), recipe), **given}
         if run_id == "evaluating":
@@ -111,8 +111,13 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _tells(opened: OpenedBundle) -> bool:
-    return (opened.root / TRAINING).is_file()
+def _told(opened: OpenedBundle) -> dict[str, Any]:
+    """What an export says of its training."""
+    path = opened.root / TRAINING
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(told, dict) or not isinstance(told.get("trained_on", []), list):
+        raise RecipeError(f"{TRAINING} of the export does not say how it was trained\n  mend   ask for another export")
+    return told
 
 
 def _our_recipe(opened: OpenedBundle, name: str) -> Path:

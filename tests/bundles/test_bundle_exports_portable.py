@@ -139,9 +139,6 @@ def test_every_other_bundle_predicts_as_we_do(task, request, plain_python, tmp_p
     assert_it_predicts_as_we_do(made, plain_python, tmp_path / "desk")
     assert places_of_the_machine(content_of(made.folder), made.run) == []
     assert_names_nothing_of_ours(made.folder)
-    if task in (INSTANCES, EMOTIONS):  # whose samples are compared as objects and as a table
-        done = plain_python(made.folder / "scripts" / "self_test.py")
-        assert done.returncode == 0, done.stderr
 
 
 def test_the_portable_form_tells_nothing_of_the_machine_and_names_nothing_of_ours(membrane_export):

@@ -1,4 +1,4 @@
-"""``monai-seg export``, ``verify``, ``train`` and ``evaluate``: what is written, what goes on from it, what is refused."""
+"""``monai-seg export``, ``verify``, ``train``, ``evaluate``: what is written, what goes on from it, what is refused."""
 
 from __future__ import annotations
 

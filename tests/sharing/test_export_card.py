@@ -143,7 +143,8 @@ def test_the_card_has_the_limits_of_the_bundles_page_and_is_markdown():
     limits = page.split("## Limits\n")[1].split("\n## ")[0].strip()
     assert f"## Limits\n\n{limits}\n" in text
     assert "\n\n\n" not in text
-    assert "{{" not in text and "{%" not in text
+    assert "{{" not in text
+    assert "{%" not in text
     lines = text.splitlines()
     for number, line in enumerate(lines[1:], start=1):
         if line.startswith("#"):

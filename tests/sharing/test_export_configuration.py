@@ -12,7 +12,8 @@ from monai.transforms import Compose, ScaleIntensityd
 
 from monai_seg.sharing.export.errors import ExportError
 from monai_seg.sharing.export.plain_configuration import plain_items
-from monai_seg.sharing.recipe_run import RecipeError, vetted_settings
+from monai_seg.sharing.opening import OpenedBundle
+from monai_seg.sharing.recipe_run import RecipeError, run_recipe, vetted_settings
 
 REPOSITORY = Path(__file__).parents[2]
 RECIPE = REPOSITORY / "bundles" / "membrane_em_segmentation" / "configs" / "train.yaml"
@@ -201,3 +202,27 @@ def test_settings_that_might_do_something_are_refused(settings):
 def test_settings_of_another_kind_are_refused(settings):
     with pytest.raises(RecipeError, match="holds no settings"):
         vetted_settings(settings, RECIPE)
+
+
+@pytest.mark.parametrize("run_id", ["training", "evaluating"])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{}", "recipe '', which is not here"),
+        ('{"recipe": "no_such_bundle"}', "recipe 'no_such_bundle', which is not here"),
+        ('{"recipe": "../bundles/membrane_em_segmentation"}', "which is not here"),
+        ('{"recipe": 3}', "which is not here"),
+        ('{"recipe": "membrane_em_segmentation", "settings": {"imports": ["$import os"]}}', "sets 'imports'"),
+        ('{"recipe": "membrane_em_segmentation", "settings": []}', "holds no settings"),
+        ('{"recipe": "membrane_em_segmentation", "trained_on": 3}', "does not say how it was trained"),
+        ("[]", "does not say how it was trained"),
+        (None, "recipe '', which is not here"),
+    ],
+)
+def test_only_a_recipe_of_ours_is_run(run_id, content, text, tmp_path):
+    (tmp_path / "configs").mkdir()
+    if content is not None:
+        (tmp_path / "configs" / "training.json").write_text(content)
+    with pytest.raises(RecipeError) as refused:
+        run_recipe(OpenedBundle(tmp_path, is_data=True), run_id, {})
+    assert text in str(refused.value)

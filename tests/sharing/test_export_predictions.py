@@ -181,7 +181,7 @@ def test_rounding_is_allowed(pair):
     [
         (lambda folder: change_map(folder, 11), r"map\.png: 11 of 10,000 pixels differ"),
         (lambda folder: (folder / "map.png").unlink(), r"no prediction map\.png"),
-        (lambda folder: Image.new("L", (50, 200)).save(folder / "map.png"), r"has shape \(200, 50\), expected \(100, 100\)"),
+        (lambda folder: Image.new("L", (50, 200)).save(folder / "map.png"), r"has shape \(200, 50\), expected"),
         (lambda folder: change_object(folder, bbox=[1.0, 2, 4, 4]), r"an edge lies 1\.0 pixels elsewhere"),
         (lambda folder: change_object(folder, category_id=2), r"objects\.json: object 1 is of category 2, expected 1"),
         (lambda folder: change_object(folder, score=0.5), r"objects\.json: a score differs by 0\.4000"),

@@ -65,7 +65,6 @@ def _network(
 ) -> tuple[dict[str, Any], list[str]]:
     """What the configuration says of the network, and how the program differs from it."""
     definition = dict(trained.components["network_def"])
-    definition.pop("pretrained", None)
     if definition["_target_"].startswith(_MONAI):
         return definition, []
     if trained.workflow.gives == "object":

@@ -41,7 +41,7 @@ def _otherwise(run: dict[str, Any], recipe: dict[str, Any], place: str = "") -> 
             if isinstance(usual, dict):  # a text is a copy of another item, which the run has resolved
                 yield from _otherwise(value, usual, f"{place}{key}#")
         # A component is no setting; and the weights to begin with are those of this run.
-        elif not key.startswith("_") and key != "pretrained" and recipe.get(key, recipe) != value and _is_plain(value):
+        elif not key.startswith(("_", "pretrained")) and recipe.get(key, recipe) != value and _is_plain(value):
             yield f"{place}{key}", value
 
 

@@ -32,8 +32,6 @@ def write_safe_form(trained: TrainedBundle, folder: Path) -> None:
     settings = {key: trained.settings[key] for key in _NEEDED if key in trained.settings}
     content = {"gives": trained.workflow.gives, **settings, **trained.components}
     content["class_names"] = trained.class_names
-    network = content["network_def"]
-    network.pop("pretrained", None)  # all weights go along; those that the training began with are not needed
     write_json(folder / SAFE_CONFIGURATION, content)
     write_json(folder / TRAINING, continuing(trained))
     write_weights(trained, folder / "models" / "model.safetensors")
