@@ -112,6 +112,7 @@ def test_membranes_are_predicted_as_we_do(membrane_export, plain_python, tmp_pat
     assert np.unique(np.stack(maps)).tolist() == [0, 1]  # not merely nothing, twice
 
 
+@pytest.mark.slow
 def test_its_self_test_passes(membrane_export, plain_python):
     done = plain_python(membrane_export.folder / "scripts" / "self_test.py")
     assert done.returncode == 0, done.stderr
