@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
     REPOSITORY / "README.md",
-    *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict", "instances")),
+    *(REPOSITORY / "docs" / f"{name}.md" for name in ("data", "train", "evaluate", "predict", "sharing", "instances")),
     REPOSITORY / "docs" / "duplicates.md",  # takes the run that the pages before have evaluated
     *sorted(REPOSITORY.glob("bundles/*/docs/README.md")),
 ]
@@ -48,6 +48,7 @@ def desk(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(REPOSITORY / "bundles", folder / "bundles")
+    write_other_data(folder / "other")
     for kind, _ in BUNDLES.values():
         source = Path(sample_data(kind))
         if kind in ("slices", "expressions"):  # whose names are in a file
@@ -61,10 +62,23 @@ def desk(tmp_path_factory):
     return folder
 
 
+def write_other_data(folder):
+    """Sections of membranes that no run has seen."""
+    from PIL import Image, ImageOps
+
+    from monai_seg.data import sample_data
+
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for file in sorted((Path(sample_data("cells")) / part).iterdir())[:2]:
+            ImageOps.flip(Image.open(file)).crop((7, 7, 200, 180)).save(folder / part / file.name)
+
+
 def prepared(command: str, desk: Path, page: Path) -> list[str]:
     assumed = BUNDLES[OF_PAGE.get(page.stem, "membrane")]
     kind, tiny = next((found for name, found in BUNDLES.items() if name in command), assumed)
-    words = [word.replace("DATA", str(desk / kind)) for word in shlex.split(command)]
+    places = {"DATA": desk / kind, "OTHER": desk / "other"}
+    words = [re.sub("DATA|OTHER", lambda found: str(places[found[0]]), word) for word in shlex.split(command)]
     if words[0] == "scripts/demo":
         return [str(REPOSITORY / "scripts" / "demo"), "5"]
     if words[0] == "tensorboard":
@@ -73,6 +87,8 @@ def prepared(command: str, desk: Path, page: Path) -> list[str]:
         # The desk holds copies of the bundles, which are not ours where they lie; those of a reader's checkout are.
         trust = ["--trust"] if words[1] == "predict" else []
         return [sys.executable, "-m", "monai_seg", *words[1:], *trust]
+    if "bundles/" not in command:  # of an export, whose network is tiny already
+        return [sys.executable, *words[1:]]
     return [sys.executable, *words[1:], *(["--max_epochs", "1"] if "train.yaml" in command else []), *tiny]
 
 

@@ -191,9 +191,10 @@ def _meaning_of_runs(recipe: Path, weights: Sequence[Path]) -> dict[str, Any]:
                     "  mend   predict with each of them alone"
                 )
     meaning = {key: value for key, value in meanings[0].items() if key in known}
-    if "pretrained" in meaning.get("network_def", {}):
+    if isinstance(meaning.get("network_def"), dict):
         # The checkpoint holds all weights, and those that the training began with may be out of reach here.
-        meaning["network_def"] = meaning["network_def"] | {"pretrained": None}
+        begun_with = [key for key in meaning["network_def"] if key.startswith("pretrained")]
+        meaning["network_def"] = meaning["network_def"] | dict.fromkeys(begun_with)
     return meaning
 
 

@@ -16,9 +16,11 @@ from monai_seg.engines.checkpoint import save_checkpoint
 from monai_seg.engines.open_workflow import workflow_of
 from monai_seg.inference.weights import find_weights, load_weights
 from monai_seg.sharing.audit.registry import COMPONENTS
+from monai_seg.sharing.export.recipe import NOT_SHARED
 from monai_seg.sharing.export.safe_form import TRAINING
 from monai_seg.sharing.opening import OUR_BUNDLES, OpenedBundle
 
+_RUN = ("initialize", "training", "evaluating", "run")  # what is done, and not by which numbers
 _DOTTED = re.compile(r"[^\W\d]\w*(\.\w+)+")
 
 
@@ -43,7 +45,7 @@ def run_recipe(opened: OpenedBundle, run_id: str, settings: Mapping[str, Any]) -
     """
     recipe, given = opened.root / "configs" / "train.yaml", dict(settings)
     if opened.is_data:
-        told = json.loads((opened.root / TRAINING).read_text(encoding="utf-8")) if _tells(opened) else {}
+        told = _told(opened)
         recipe = _our_recipe(opened, str(told.get("recipe", "")))
         given = {**vetted_settings(told.get("settings", {}), recipe), **given}
         if run_id == "evaluating":
@@ -82,7 +84,7 @@ def vetted_settings(settings: Any, recipe: Path) -> dict[str, Any]:
 
 def _is_known(key: str, usual: dict[str, Any]) -> bool:
     parts = key.split("#")
-    if any(part.startswith(("_", "+", "~")) or not part.isidentifier() for part in parts):
+    if parts[0] in NOT_SHARED or any(part.startswith("_") or not part.isidentifier() for part in parts):
         return False
     network = usual.get("network_def", {})
     if parts[0] == "network_def" and len(parts) == 2:
@@ -93,19 +95,29 @@ def _is_known(key: str, usual: dict[str, Any]) -> bool:
         if not isinstance(place, dict) or part not in place:
             return False
         place = place[part]
-    return not isinstance(place, dict) and parts[0] not in ("imports", "initialize", "training", "evaluating", "run")
+    return parts[0] not in _RUN and not _holds_components(place)
+
+
+def _holds_components(content: Any) -> bool:
+    return isinstance(content, dict) or (isinstance(content, list) and any(map(_holds_components, content)))
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
-        return not value.strip().startswith(("$", "@", "%")) and not _DOTTED.fullmatch(value) and "/" not in value
+        is_code = value.strip().startswith(("$", "@", "%")) or _DOTTED.fullmatch(value)
+        return not is_code and not any(mark in value for mark in "/\\")
     if isinstance(value, list):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _tells(opened: OpenedBundle) -> bool:
-    return (opened.root / TRAINING).is_file()
+def _told(opened: OpenedBundle) -> dict[str, Any]:
+    """What an export says of its training."""
+    path = opened.root / TRAINING
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(told, dict) or not isinstance(told.get("trained_on", []), list):
+        raise RecipeError(f"{TRAINING} of the export does not say how it was trained\n  mend   ask for another export")
+    return told
 
 
 def _our_recipe(opened: OpenedBundle, name: str) -> Path:

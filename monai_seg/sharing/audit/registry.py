@@ -62,7 +62,9 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
     ),
     "monai_seg.networks.MaskRCNN": _DETECTOR | _words("heads head_channels proposals rois_per_image mask_threshold"),
     "monai_seg.networks.RetinaNet": _DETECTOR | _RETINA,
-    "monai_seg.networks.RetinaMask": _DETECTOR | _RETINA | _words("mask_threshold mask_context"),
+    "monai_seg.networks.RetinaMask": _DETECTOR
+    | _RETINA
+    | _words("mask_threshold mask_context mask_copies mask_jitter masks_per_batch"),
     "monai_seg.networks.make_classifier": _words("architecture in_channels num_classes image_size dropout stem"),
     "monai_seg.transforms.EdgeTrueResized": _KEYED | _SPATIAL,
     "monai_seg.transforms.EachClassd": _KEYED | {"transform"},

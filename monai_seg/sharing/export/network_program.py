@@ -40,6 +40,7 @@ def exported_program(network: torch.nn.Module, example: torch.Tensor) -> tuple[t
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = error
             continue
+        _forget_sources(program)
         return program, bool(free_axes)
     raise ExportError(f"torch.export does not follow the {type(network).__name__}: {str(reason).splitlines()[0]}")
 
@@ -127,6 +128,14 @@ def require(form: str) -> ModuleType:
                 f"{form} needs the package {package}, which is not installed\n  mend   pip install monai-seg[{form}]"
             ) from error
     return found
+
+
+def _forget_sources(program: torch.export.ExportedProgram) -> None:
+    """Drop the places of the source that each step comes from: they are folders of this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
 
 
 def _larger(example: torch.Tensor) -> torch.Tensor:

@@ -69,7 +69,7 @@ def _value(value: Any, place: str) -> Any:
     if isinstance(value, dict):
         return {str(key): _value(item, place) for key, item in value.items()}
     for name in READERS:
-        if value is locate(name):
+        if value is locate(name if "." in name else f"monai.data.{name}"):
             return name
     raise ExportError(
         f"{place} is {type(value).__name__} {str(value)[:80]}, which data alone cannot say\n"

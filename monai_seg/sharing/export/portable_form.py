@@ -18,7 +18,7 @@ from monai_seg.sharing.export.errors import ExportError
 from monai_seg.sharing.export.further_forms import write_further_forms
 from monai_seg.sharing.export.network_program import exported_program, largest_difference
 from monai_seg.sharing.export.safe_form import write_json
-from monai_seg.sharing.export.sample_case import EXPECTED, IMAGES, copy_images, predict_sample
+from monai_seg.sharing.export.sample_case import EXPECTED, IMAGES, copy_images, leave_out_folders, predict_sample
 from monai_seg.sharing.export.seen_images import seen_images
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 from monai_seg.sharing.portable.compare_predictions import compare_predictions
@@ -55,6 +55,7 @@ def write_portable_form(trained: TrainedBundle, folder: Path, also: Sequence[str
     told += write_further_forms(trained, folder / "models", image, also)
     copy_images(trained.sample_files, folder)
     _run(folder)
+    leave_out_folders(folder / EXPECTED)
     with tempfile.TemporaryDirectory() as place:
         predict_sample(trained.bundle, folder / IMAGES, Path(place), is_data=False, run=trained.run)
         return told + compare_predictions(Path(place), folder / EXPECTED)
@@ -65,7 +66,6 @@ def _network(
 ) -> tuple[dict[str, Any], list[str]]:
     """What the configuration says of the network, and how the program differs from it."""
     definition = dict(trained.components["network_def"])
-    definition.pop("pretrained", None)
     if definition["_target_"].startswith(_MONAI):
         return definition, []
     if trained.workflow.gives == "object":

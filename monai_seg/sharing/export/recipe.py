@@ -11,7 +11,7 @@ import yaml
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 
 # Places of the machine that it was made on, and what belongs to one run alone.
-_NOT_SHARED = ("imports", "bundle_root", "dataset_dir", "run_dir", "resume", "evaluate_section")
+NOT_SHARED = ("imports", "bundle_root", "dataset_dir", "run_dir", "resume", "evaluate_section")
 
 
 def continuing(trained: TrainedBundle) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def continuing(trained: TrainedBundle) -> dict[str, Any]:
     """
     recipe = _yaml(trained.bundle / "configs" / "train.yaml")
     run = _yaml(trained.run_folder / "config.yaml") if trained.run_folder else {}
-    settings = {key: value for key, value in _otherwise(run, recipe) if key.split("#")[0] not in _NOT_SHARED}
+    settings = {key: value for key, value in _otherwise(run, recipe) if key.split("#")[0] not in NOT_SHARED}
     sections = trained.of_run("datalist.json")
     seen = {
         record["sha256"]
@@ -41,7 +41,7 @@ def _otherwise(run: dict[str, Any], recipe: dict[str, Any], place: str = "") -> 
             if isinstance(usual, dict):  # a text is a copy of another item, which the run has resolved
                 yield from _otherwise(value, usual, f"{place}{key}#")
         # A component is no setting; and the weights to begin with are those of this run.
-        elif not key.startswith("_") and key != "pretrained" and recipe.get(key, recipe) != value and _is_plain(value):
+        elif not key.startswith(("_", "pretrained")) and recipe.get(key, recipe) != value and _is_plain(value):
             yield f"{place}{key}", value
 
 

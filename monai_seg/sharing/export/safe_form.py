@@ -11,6 +11,7 @@ from monai_seg.sharing.export.recipe import continuing
 from monai_seg.sharing.export.trained_bundle import TrainedBundle
 
 TRAINING = "configs/training.json"
+_NEEDED = ("batch_size",)  # to predict; what else the bundle sets is in its components already
 
 
 def write_safe_form(trained: TrainedBundle, folder: Path) -> None:
@@ -28,10 +29,9 @@ def write_safe_form(trained: TrainedBundle, folder: Path) -> None:
     Raises:
         ExportError: the bundle needs what data alone cannot say.
     """
-    content = {"gives": trained.workflow.gives, **trained.settings, **trained.components}
+    settings = {key: trained.settings[key] for key in _NEEDED if key in trained.settings}
+    content = {"gives": trained.workflow.gives, **settings, **trained.components}
     content["class_names"] = trained.class_names
-    network = content["network_def"]
-    network.pop("pretrained", None)  # all weights go along; those that the training began with are not needed
     write_json(folder / SAFE_CONFIGURATION, content)
     write_json(folder / TRAINING, continuing(trained))
     write_weights(trained, folder / "models" / "model.safetensors")

@@ -59,8 +59,13 @@ class TrainedBundle:
 
     @cached_property
     def components(self) -> dict[str, Any]:
-        """Network, preprocessing, inferer and postprocessing as data alone, see `plain_items`."""
-        return plain_items(self.workflow.configuration, _COMPONENTS)
+        """Network, preprocessing, inferer and postprocessing as data alone, see `plain_items`.
+
+        All weights go along, so that those that the training began with are not named.
+        """
+        found = plain_items(self.workflow.configuration, _COMPONENTS)
+        network = found["network_def"]
+        return {**found, "network_def": {key: network[key] for key in network if not key.startswith("pretrained")}}
 
     @cached_property
     def settings(self) -> dict[str, Any]:

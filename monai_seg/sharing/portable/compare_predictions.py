@@ -33,6 +33,8 @@ def compare_predictions(expected: Path, found: Path) -> list[str]:
             raise SelfTestError(f"there is no prediction {name}")
         compare = {".json": _compare_objects, ".csv": _compare_classes}.get(path.suffix, _compare_label_maps)
         told.append(f"{name}: {compare(path, found / name)}")
+    if not told:
+        raise SelfTestError(f"{expected} holds no prediction to compare with")
     return told
 
 
@@ -52,6 +54,10 @@ def _compare_classes(expected: Path, found: Path) -> str:
         with path.open(newline="", encoding="utf-8") as file:
             tables.append(list(csv.DictReader(file)))
     one, two = tables
+    if len(one) != len(two):
+        raise SelfTestError(f"{found.name}: {len(two)} images, expected {len(one)}")
+    if one and list(one[0]) != list(two[0]):
+        raise SelfTestError(f"{found.name}: columns {', '.join(two[0])}, expected {', '.join(one[0])}")
     largest = 0.0
     for told, given in zip(one, two, strict=True):
         columns = [name for name in told if name.startswith("probability_")]
@@ -65,6 +71,13 @@ def _compare_objects(expected: Path, found: Path) -> str:
     one, two = (json.loads(path.read_text(encoding="utf-8"))["annotations"] for path in (expected, found))
     if len(one) != len(two):
         raise SelfTestError(f"{found.name}: {len(two)} objects, expected {len(one)}")
+    for number, (a, b) in enumerate(zip(one, two, strict=True), start=1):
+        if a["category_id"] != b["category_id"]:
+            raise SelfTestError(
+                f"{found.name}: object {number} is of category {b['category_id']}, expected {a['category_id']}"
+            )
+        if abs(a["score"] - b["score"]) > _DIFFERING:
+            raise SelfTestError(f"{found.name}: a score differs by {abs(a['score'] - b['score']):.4f}")
     edges = [np.abs(np.subtract(a["bbox"], b["bbox"])).max() for a, b in zip(one, two, strict=True)]
     if edges and max(edges) > _PIXELS:
         raise SelfTestError(f"{found.name}: an edge lies {max(edges):.1f} pixels elsewhere")

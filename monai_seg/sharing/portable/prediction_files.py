@@ -124,7 +124,7 @@ def write_label_map(labels: np.ndarray, image: Path, folder: Path) -> None:
     else:
         from PIL import Image
 
-        ending = image.suffix if lower.endswith((".tif", ".tiff")) else ".png"
+        ending = image.suffix.lower() if lower.endswith((".tif", ".tiff")) else ".png"
         Image.fromarray(labels).save(folder / (image.stem + ending))
 
 
