@@ -50,12 +50,12 @@ _ARGUMENTS = {
     "flag": "allow_missing_keys reverse_indexing ensure_channel_first image_only track_meta anti_aliasing "
     "align_corners scale_extent channel_wise clip relative nonzero sigmoid softmax is_onehot independent "
     "independent_channels nearest_interp bias deep_supervision enabled",
-    "count": "mask_copies in_channels out_channels num_classes features decoder_channels fpn_channels head_channels proposals "
-    "rois_per_image detections_per_image matching_candidates masks_per_batch spatial_dims stem_stride heads_per_image "
+    "count": "in_channels out_channels num_classes features decoder_channels fpn_channels head_channels proposals "
+    "mask_copies rois_per_image detections_per_image matching_candidates masks_per_batch spatial_dims stem_stride "
     "head to_onehot applied_labels min_size connectivity sw_batch_size frozen_stages spatial_axis axes",
     "length": "spatial_size roi_size k image_size",
-    "number": "mask_jitter pixdim minv maxv factor a_min a_max b_min b_max lower upper subtrahend divisor value threshold overlap "
-    "dropout anchor_sizes anchor_ratios score_thresh nms_thresh mask_threshold mask_context",
+    "number": "pixdim minv maxv factor a_min a_max b_min b_max lower upper subtrahend divisor value threshold overlap "
+    "dropout mask_jitter anchor_sizes anchor_ratios score_thresh nms_thresh mask_threshold mask_context",
     "word": "keys orig_keys reader channel_dim dtype axcodes labels size_mode mode padding_mode method rounding act "
     "norm upsample encoder backbone architecture stem heads",
 }
@@ -86,7 +86,7 @@ def wrong_argument(name: str, value: Any) -> str:
     if len(flat) > _MOST_ITEMS:
         return f"{_MOST_ITEMS} values at most"
     for leaf in flat:
-        if leaf is not None and leaf is not COMPONENT and not any(_KINDS[kind][0](leaf) for kind in kinds):
+        if leaf is not None and not any(_KINDS[kind][0](leaf) for kind in kinds):
             return " or ".join(_KINDS[kind][1] for kind in kinds)
     if name in ("spatial_size", "roi_size") and math.prod(abs(leaf) for leaf in flat if leaf) > _MOST_VOXELS:
         return f"{_MOST_VOXELS:,} pixels or voxels at most"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -16,7 +15,7 @@ from monai_seg.sharing.audit.report import AuditReport
 
 _MOST_NODES = 200_000
 _DEEPEST = 60
-_LONGEST = 1024
+_LONGEST = 256
 _TARGET = "_target_"
 _OWN_KEYS = {"_requires_", "_disabled_", "_desc_"}
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map", "timestamp", "merge", "value")
@@ -111,10 +110,10 @@ class _Walk:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(keys)) < len(keys):
             self.report.refuse(self.name, "has a key twice; readers differ in which of them counts", line)
-        values = dict(_plain_items(node))
-        for key in keys:
-            # An id may reach into the middle of another item: network_def#_target_.
-            last = re.split(r"#|::", key)[-1].strip()
+        # An id may reach into the middle of another item: network_def#_target_.
+        lasts = {key: re.split(r"#|::", key)[-1].strip() for key in keys}
+        values = _PlainValues().of(node) if {_TARGET, "_mode_"} & set(lasts.values()) else {}
+        for key, last in lasts.items():
             if last == _TARGET:
                 self._target(values.get(key), {k: v for k, v in values.items() if k not in {key, *_OWN_KEYS}}, line)
             elif last == "_mode_" and values.get(key) not in ("default", "callable"):
@@ -151,25 +150,32 @@ class _Walk:
             self.report.distrust(self.name, f"holds text that looks like code: {stripped[:80]}", line)
 
 
-def _plain_items(node: yaml.MappingNode) -> Iterator[tuple[str, Any]]:
-    """Keys and plain values of one level; nested components stand as `COMPONENT`: they are looked at on their own."""
-    for key, value in node.value:
-        if isinstance(key, yaml.ScalarNode):
-            yield key.value, _plain(value, 0)
+class _PlainValues:
+    """Values of one mapping as Python has them; nested components are `COMPONENT`: they are looked at on their own.
+
+    Aliases can make a small file mean billions of values: from `_LONGEST` on they are not looked at, and fit nowhere.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def of(self, node: yaml.MappingNode) -> dict[str, Any]:
+        return {str(key.value): self._plain(value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+    def _plain(self, node: yaml.Node, depth: int = 0) -> Any:
+        self._seen += 1
+        if self._seen > _LONGEST or depth == _DEEPEST:
+            return "more than can be looked at / too deep"
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, depth + 1) for item in node.value[:_LONGEST]]
+        if isinstance(node, yaml.MappingNode):
+            if any(isinstance(key, yaml.ScalarNode) and key.value == _TARGET for key, _ in node.value):
+                return COMPONENT
+            return {str(key.value): self._plain(value, depth + 1) for key, value in node.value[:_LONGEST]}
+        return _scalar(node.tag.rpartition(":")[2], str(node.value))
 
 
-def _plain(node: yaml.Node, depth: int) -> Any:
-    if depth == _DEEPEST or (isinstance(node, yaml.SequenceNode) and len(node.value) > _LONGEST):
-        return "too much to look at"
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, depth + 1) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if _TARGET in keys:
-            return COMPONENT
-        return {str(key.value): _plain(value, depth + 1) for key, value in node.value}
-    kind = node.tag.rpartition(":")[2]
-    text = str(node.value)
+def _scalar(kind: str, text: str) -> Any:
     try:
         if kind == "int":
             return int(text.replace("_", ""), 0)
