@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import platform
 import re
+import sys
 from datetime import datetime, timezone
+from pathlib import Path
 
 import torch
 
 import monai_seg.engines.environment as environment
 
 
-def test_record_is_json_and_says_what_ran():
+def test_record_is_json_and_says_what_ran(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python", "-m", "monai.bundle", "run", "two words"])
     record = environment.environment()
     assert json.loads(json.dumps(record)) == record
     assert record["python"] == platform.python_version()
@@ -24,7 +27,7 @@ def test_record_is_json_and_says_what_ran():
     assert record["processes"] == 1
     assert record["threads"] == torch.get_num_threads()
     assert abs((datetime.now(timezone.utc) - datetime.fromisoformat(record["time"])).total_seconds()) < 60
-    assert "pytest" in record["command"]
+    assert record["command"] == f"{Path(sys.executable).name} -m monai.bundle run 'two words'"
     assert record["device_name"]
     assert record["precision_of_amp_auto"] in ("float32", "bfloat16", "float16")
 
