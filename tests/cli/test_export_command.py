@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +21,6 @@ MEMBRANE = REPOSITORY / "bundles" / "membrane_em_segmentation"
 TINY = ["batch_size=2", "val_interval=1", "amp=false", "device=$torch.device('cpu')", "crop_size=[32, 32]"]
 TINY += ["roi_size=[32, 32]"]
 FEATURES = "network_def#features=[4, 4, 4, 4, 4, 4]"
-
-
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch):
-    """A bundle run adds its folder to the search path and sets an exception hook; the command adds a log handler."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    loggers = [(logging.getLogger(name), logging.getLogger(name).level) for name in ("monai_seg", "ignite")]
-    handlers, threads = list(loggers[0][0].handlers), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    loggers[0][0].handlers = handlers
-    for logger, level in loggers:
-        logger.setLevel(level)
 
 
 def command(*words: object) -> tuple[int, str]:

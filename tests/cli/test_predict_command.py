@@ -7,7 +7,6 @@ import logging
 import logging.config
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -27,21 +26,6 @@ from monai_seg.sharing import opening
 REPOSITORY = Path(__file__).parents[2]
 MEMBRANE, HIPPOCAMPUS = "membrane_em_segmentation", "hippocampus_mri_segmentation"
 FEATURES = [4] * 6
-
-
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch):
-    """A bundle run adds its folder to the search path and sets an exception hook; the command adds a log handler."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    loggers = [(logging.getLogger(name), logging.getLogger(name).level) for name in ("monai_seg", "ignite")]
-    handlers, threads = list(loggers[0][0].handlers), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    loggers[0][0].handlers = handlers
-    for logger, level in loggers:
-        logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")
