@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 
 from monai_seg.data import images
+from monai_seg.data.layouts.files import stem
+from monai_seg.data.layouts.listing import first_image
 from monai_seg.data.samples import is_sample_data
 from monai_seg.inference.bundle_workflow import BundleWorkflow
 from monai_seg.inference.weights import find_weights
@@ -105,8 +108,24 @@ class TrainedBundle:
         return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else {}
 
     def measured(self) -> dict[str, dict[str, Any]]:
-        """Tables of the run: ``{"test": {measure: {class: {"mean", "ci_low", ...}}}, "external NAME": ...}``."""
-        tables = {"test": self.of_run("metrics/summary.json")} if self.run_folder else {}
+        """Tables of the run: ``{"test": {measure: {class: {"mean", "ci_low", ...}}}, "external NAME": ...}``.
+
+        The first bears the name of the section whose cases it is of: where folds validate all cases, it is no test.
+        """
+        tables = {self._measured_section(): self.of_run("metrics/summary.json")} if self.run_folder else {}
         for summary in sorted(self.run_folder.glob("external/*/summary.json")) if self.run_folder else []:
             tables[f"external {summary.parent.name}"] = json.loads(summary.read_text(encoding="utf-8"))
         return {name: table for name, table in tables.items() if table}
+
+    def _measured_section(self) -> str:
+        table = self.run_folder / "metrics" / "per_case.csv" if self.run_folder else None
+        if table is None or not table.is_file():
+            return "test"
+        with table.open(newline="", encoding="utf-8") as file:
+            cases = {Path(row["case"]).name for row in csv.DictReader(file)}
+        sections = self.of_run("datalist.json")
+        for name in ("test", "validation", "training"):
+            files = [first_image(record) for record in sections.get(name, [])]
+            if cases <= {stem(file) for file in files}:
+                return name
+        return "unknown cases"
