@@ -1,4 +1,4 @@
-"""``monai-seg predict``: label maps of files, folders and scenes of any size."""
+"""``monai-seg predict``: label maps, objects or classes of files and folders; label maps of scenes of any size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def predict(
         bool, typer.Option("--trust", help="Run code of a bundle that is not ours, after saying what.")
     ] = False,
 ) -> None:
-    """Predict label maps; a bad file is reported at the end and costs no other its prediction.
+    """Predict what a bundle gives; a bad file is reported at the end and costs no other its prediction.
 
     Exit code 0: all done, 1: inputs were skipped, 2: refused or nothing done, 130: interrupted; what was done stays.
     """
